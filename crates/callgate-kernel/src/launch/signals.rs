@@ -1,0 +1,237 @@
+//! Signals while a command runs: what the parent does with its own, and what the child inherits.
+//!
+//! # Safety
+//!
+//! Signal sets are filled by the C library before they are read. No handler is installed, so no
+//! code of ours runs in a signal's context.
+#![allow(unsafe_code)]
+
+use std::fs;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
+use std::ptr;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{
+    Pid, PidfdFlags, Signal as Kill, WaitId, WaitIdOptions, WaitOptions, getpid, kill_process,
+    pidfd_open, waitid, waitpid,
+};
+
+use crate::errno::Errno;
+use crate::outcome::Outcome;
+use crate::sys;
+
+/// What the command should find: the mask and the dispositions of whoever called this program.
+pub(super) struct Inherited {
+    mask: libc::sigset_t,
+    ignore_sigchld: bool,
+}
+
+impl Inherited {
+    /// In the child. Handlers are taken off first: they would be by execve(2) anyway, and until
+    /// then they would run code of the parent. Ignored signals stay ignored, but for SIGPIPE,
+    /// which Rust's start-up code ignores in the parent; whether it was ignored before is
+    /// not known, so the command gets the default, as from `std::process::Command`.
+    pub(super) fn restore(&self) {
+        (1..=64).for_each(sys::signal_remove_handler);
+        sys::signal_default(libc::SIGPIPE);
+        if self.ignore_sigchld {
+            sys::signal_ignore(libc::SIGCHLD);
+        }
+        // SAFETY: `mask` was filled by the kernel.
+        unsafe { libc::sigprocmask(libc::SIG_SETMASK, &raw const self.mask, ptr::null_mut()) };
+    }
+}
+
+/// The signals that are not the parent's to act upon while the command runs.
+const HELD: [i32; 9] = [
+    libc::SIGHUP,
+    libc::SIGINT,
+    libc::SIGQUIT,
+    libc::SIGTERM,
+    libc::SIGUSR1,
+    libc::SIGUSR2,
+    libc::SIGWINCH,
+    libc::SIGTSTP,
+    libc::SIGCONT,
+];
+
+/// The parent's signals, held back while this lives.
+pub(super) struct Foreground {
+    inherited: Inherited,
+    signals: OwnedFd,
+}
+
+impl Foreground {
+    /// Holds the signals back, for the calling thread. Before the fork, so that none is missed.
+    pub(super) fn enter() -> Result<Foreground, Errno> {
+        let mut set = MaybeUninit::<libc::sigset_t>::uninit();
+        let mut mask = MaybeUninit::<libc::sigset_t>::uninit();
+        // SAFETY: `sigemptyset` fills the set before anything reads it, and the kernel fills
+        // the old mask when the call succeeds; the descriptor is new.
+        let (mask, signals) = unsafe {
+            libc::sigemptyset(set.as_mut_ptr());
+            for number in HELD.into_iter().chain([libc::SIGCHLD]) {
+                libc::sigaddset(set.as_mut_ptr(), number);
+            }
+            let fd = libc::signalfd(-1, set.as_ptr(), libc::SFD_CLOEXEC | libc::SFD_NONBLOCK);
+            if fd < 0 {
+                return Err(Errno::last());
+            }
+            let signals = OwnedFd::from_raw_fd(fd);
+            let failed = libc::pthread_sigmask(libc::SIG_BLOCK, set.as_ptr(), mask.as_mut_ptr());
+            if failed != 0 {
+                return Err(Errno(failed));
+            }
+            (mask.assume_init(), signals)
+        };
+        // An ignored SIGCHLD would make the kernel throw the command's status away.
+        let ignore_sigchld = sys::signal_is_ignored(libc::SIGCHLD) == Some(true);
+        if ignore_sigchld {
+            sys::signal_default(libc::SIGCHLD);
+        }
+        Ok(Foreground { inherited: Inherited { mask, ignore_sigchld }, signals })
+    }
+
+    /// What to give the child.
+    pub(super) fn inherited(&self) -> Inherited {
+        Inherited { mask: self.inherited.mask, ignore_sigchld: self.inherited.ignore_sigchld }
+    }
+
+    /// Waits for the child to end, and passes signals on meanwhile. Also whether the child had
+    /// executed anything by then.
+    pub(super) fn wait(&self, child: Pid) -> Result<(Outcome, bool), Errno> {
+        // Without pidfds (Linux before 5.3) only SIGCHLD tells, which another thread of this
+        // process may take; so look every now and then.
+        let end = pidfd_open(child, PidfdFlags::empty()).ok();
+        self.until(child, end.as_ref(), || look(child))
+    }
+
+    /// Passes signals on until `look`, which is asked after each change of a child, has a result.
+    /// Where nothing tells of the child's end, it is asked ten times a second.
+    pub(super) fn until<T, E: From<Errno>>(
+        &self,
+        child: Pid,
+        end: Option<&OwnedFd>,
+        mut look: impl FnMut() -> Result<Option<T>, E>,
+    ) -> Result<T, E> {
+        let pause = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
+        loop {
+            while let Some(signal) = self.next() {
+                pass_on(child, &signal);
+            }
+            if let Some(result) = look()? {
+                return Ok(result);
+            }
+            let mut fds = vec![PollFd::from_borrowed_fd(self.signals.as_fd(), PollFlags::IN)];
+            fds.extend(end.map(|end| PollFd::from_borrowed_fd(end.as_fd(), PollFlags::IN)));
+            match poll(&mut fds, if end.is_some() { None } else { Some(&pause) }) {
+                Ok(_) | Err(rustix::io::Errno::INTR) => {}
+                Err(errno) => return Err(Errno::from(errno).into()),
+            }
+        }
+    }
+
+    /// The next signal that was held back.
+    fn next(&self) -> Option<Held> {
+        let mut info = MaybeUninit::<libc::signalfd_siginfo>::uninit();
+        let size = size_of::<libc::signalfd_siginfo>();
+        // SAFETY: the kernel writes at most `size` bytes, and whole structures only.
+        let info = unsafe {
+            let read = libc::read(self.signals.as_raw_fd(), info.as_mut_ptr().cast(), size);
+            if usize::try_from(read) != Ok(size) {
+                return None;
+            }
+            info.assume_init()
+        };
+        Some(Held { number: i32::try_from(info.ssi_signo).ok()?, sent: info.ssi_code <= 0 })
+    }
+}
+
+impl Drop for Foreground {
+    fn drop(&mut self) {
+        // A signal from the terminal was the command's; one that a process sent and that came
+        // too late for the command is this program's.
+        let mut late = Vec::new();
+        while let Some(signal) = self.next() {
+            if signal.sent && signal.number != libc::SIGCHLD {
+                late.push(signal.number);
+            }
+        }
+        if self.inherited.ignore_sigchld {
+            sys::signal_ignore(libc::SIGCHLD);
+        }
+        let mask = &raw const self.inherited.mask;
+        // SAFETY: `mask` was filled by the kernel.
+        unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, mask, ptr::null_mut()) };
+        for number in late {
+            if let Some(signal) = Kill::from_named_raw(number) {
+                // Sending to oneself a signal that exists cannot fail.
+                let _ = kill_process(getpid(), signal);
+            }
+        }
+    }
+}
+
+struct Held {
+    number: i32,
+    /// Whether a process sent it to this one, rather than the kernel: the terminal sends its
+    /// signals to the whole process group, so the command has those already.
+    sent: bool,
+}
+
+fn pass_on(child: Pid, signal: &Held) {
+    if !signal.sent || signal.number == libc::SIGCHLD {
+        return;
+    }
+    if let Some(signal) = Kill::from_named_raw(signal.number) {
+        // A child that ended meanwhile is a zombie until `look` reaps it: nobody else is hit.
+        let _ = kill_process(child, signal);
+    }
+}
+
+/// The child's end, if it has ended, and whether it had executed anything. When the terminal
+/// stopped it, stops this process too, so that the shell sees its whole job stopped.
+fn look(child: Pid) -> Result<Option<(Outcome, bool)>, Errno> {
+    let options = WaitOptions::NOHANG | WaitOptions::UNTRACED | WaitOptions::CONTINUED;
+    let ended = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+    loop {
+        // Asked while it is a zombie: once it is waited for, it is gone.
+        let executed = match waitid(WaitId::Pid(child), ended) {
+            Ok(Some(_)) => has_executed(child),
+            Ok(None) | Err(_) => true,
+        };
+        match waitpid(Some(child), options) {
+            Ok(None) => return Ok(None),
+            Ok(Some((_, status))) => {
+                if let Some(outcome) = Outcome::of(status) {
+                    return Ok(Some((outcome, executed)));
+                }
+                if let Some(signal) = status.stopping_signal() {
+                    stop_with(signal)?;
+                }
+            }
+            Err(rustix::io::Errno::INTR) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+    }
+}
+
+/// Whether a process has executed a file since it was forked; true where `/proc` does not tell.
+fn has_executed(pid: Pid) -> bool {
+    /// `PF_FORKNOEXEC` of `linux/sched.h`, in the flags that `proc_pid_stat(5)` shows.
+    const FORK_NO_EXEC: u32 = 0x40;
+    let stat = fs::read(format!("/proc/{}/stat", pid.as_raw_nonzero())).unwrap_or_default();
+    let stat = String::from_utf8_lossy(&stat);
+    // The second field, the name, ends with the last parenthesis; the flags are the ninth.
+    let flags = stat.rsplit_once(')').and_then(|(_, rest)| rest.split_whitespace().nth(6));
+    flags.and_then(|flags| flags.parse::<u32>().ok()).is_none_or(|flags| flags & FORK_NO_EXEC == 0)
+}
+
+/// The child was stopped by this signal: stops this process as well, when the terminal sent it.
+pub(super) fn stop_with(signal: i32) -> Result<(), Errno> {
+    if [libc::SIGTSTP, libc::SIGTTIN, libc::SIGTTOU].contains(&signal) {
+        kill_process(getpid(), Kill::STOP)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,141 @@
+//! What a person wrote: a policy, before it is resolved for a target.
+
+use alloc::{string::String, vec::Vec};
+
+use callgate_bpf::Action;
+use callgate_diagnostic::{Span, Spanned};
+use callgate_syscalls::{Abi, Capability, KernelVersion};
+
+use crate::Comparison;
+
+/// A policy as its text says it, with places.
+///
+/// It may depend on architecture, capabilities and kernel: [`Policy::resolve`](crate::resolve)
+/// makes a [`Ruleset`](crate::Ruleset) of it for one [`Target`](crate::Target).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Policy {
+    /// Who will read the text: it decides what some keys mean.
+    pub dialect: Dialect,
+    /// The verdict on a call that no rule takes.
+    pub default: Spanned<Action>,
+    /// The ABIs that the policy speaks of.
+    pub architectures: Architectures,
+    /// Flags for loading.
+    pub flags: Vec<Spanned<FilterFlag>>,
+    /// Where a runtime hands the notification descriptor to.
+    pub listener: Option<Listener>,
+    /// The entries in the order of the text.
+    pub entries: Vec<Entry>,
+}
+
+/// The consumer that a JSON profile is written for. The same text means different things to them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[expect(clippy::exhaustive_enums, reason = "a dialect changes what every reader must do")]
+pub enum Dialect {
+    /// The Docker engine: `archMap`, `includes`, `excludes` and the old `name` have effect.
+    Docker,
+    /// The OCI runtime specification's `linux.seccomp`: runc, crun, containerd, the kubelet.
+    Oci,
+    /// The containers/common form: Podman, Buildah, CRI-O; as Docker's, with errno names.
+    Containers,
+}
+
+impl Dialect {
+    /// The word on the command line.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Dialect::Docker => "docker",
+            Dialect::Oci => "oci",
+            Dialect::Containers => "containers",
+        }
+    }
+}
+
+/// The ABIs that a policy speaks of. A runtime adds the machine's own to every list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "these are all the forms that the dialects have")]
+pub enum Architectures {
+    /// Nothing said: the machine's own ABI only.
+    Native,
+    /// `architectures`.
+    List(Vec<Spanned<Abi>>),
+    /// `archMap`: for a machine of the first, also the others.
+    Map(Vec<(Spanned<Abi>, Vec<Spanned<Abi>>)>),
+}
+
+/// A flag of `seccomp(2)`'s SECCOMP_SET_MODE_FILTER that a profile may ask for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum FilterFlag {
+    /// `SECCOMP_FILTER_FLAG_TSYNC`.
+    Tsync,
+    /// `SECCOMP_FILTER_FLAG_LOG`.
+    Log,
+    /// `SECCOMP_FILTER_FLAG_SPEC_ALLOW`.
+    SpecAllow,
+    /// `SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV`.
+    WaitKillableRecv,
+}
+
+impl FilterFlag {
+    /// Every flag.
+    pub const ALL: [FilterFlag; 4] =
+        [FilterFlag::Tsync, FilterFlag::Log, FilterFlag::SpecAllow, FilterFlag::WaitKillableRecv];
+
+    /// The kernel's name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            FilterFlag::Tsync => "SECCOMP_FILTER_FLAG_TSYNC",
+            FilterFlag::Log => "SECCOMP_FILTER_FLAG_LOG",
+            FilterFlag::SpecAllow => "SECCOMP_FILTER_FLAG_SPEC_ALLOW",
+            FilterFlag::WaitKillableRecv => "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV",
+        }
+    }
+}
+
+/// `listenerPath` and `listenerMetadata`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listener {
+    /// The socket.
+    pub path: Spanned<String>,
+    /// What the runtime passes along.
+    pub metadata: Option<String>,
+}
+
+/// One element of `syscalls`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// The system calls, by name.
+    pub names: Vec<Spanned<String>>,
+    /// The verdict.
+    pub action: Spanned<Action>,
+    /// What the arguments must be: all of them hold, unless an argument occurs twice (then each
+    /// is a rule of its own).
+    pub comparisons: Vec<Spanned<Comparison>>,
+    /// When the entry counts.
+    pub includes: Condition,
+    /// When it does not.
+    pub excludes: Condition,
+    /// The author's remark.
+    pub comment: Option<String>,
+    /// The whole element.
+    pub span: Span,
+}
+
+/// `includes` or `excludes` of an entry.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Condition {
+    /// Capabilities: `includes` wants all of them, `excludes` any.
+    pub caps: Vec<Spanned<Capability>>,
+    /// Architectures of the machine, in Docker's words (`amd64`, `arm64`, `x86`).
+    pub arches: Vec<Spanned<String>>,
+    /// The running kernel is this or newer.
+    pub min_kernel: Option<Spanned<KernelVersion>>,
+}
+
+impl Condition {
+    /// Whether nothing is asked.
+    pub fn is_empty(&self) -> bool {
+        self.caps.is_empty() && self.arches.is_empty() && self.min_kernel.is_none()
+    }
+}

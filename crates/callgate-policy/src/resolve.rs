@@ -1,0 +1,333 @@
+//! From a policy to the rules of one target.
+//!
+//! The meaning is runc's with libseccomp, which is what a profile's author has tested with:
+//! every name is a rule per ABI that has it, rules equal to the default are none, and several
+//! rules of one number combine as [`NumberRules`] says.
+
+mod combine;
+
+use alloc::{collections::BTreeMap, format, string::String, vec, vec::Vec};
+
+use callgate_bpf::{Action, SyscallNr};
+use callgate_diagnostic::{Diagnostic, Severity, Spanned};
+use callgate_syscalls::Abi;
+
+use self::combine::NumberRules;
+use crate::{
+    AbiRules, Architectures, ArgIndex, Comparison, Condition, Entry, Newer, NewerCalls, Policy,
+    Rule, Ruleset, Target, Test, suggest,
+};
+
+/// The outcome of [`Policy::resolve`].
+#[derive(Clone, Debug)]
+pub struct Resolution {
+    /// The rules; none when a diagnostic is an error.
+    pub ruleset: Option<Ruleset>,
+    /// What was found, with places in the policy's text.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+impl Policy {
+    /// The rules of this policy for one target.
+    pub fn resolve(&self, target: &Target) -> Resolution {
+        let listed = self.listed_abis(target.native);
+        let abis = self.target_abis(target);
+        let mut resolver = Resolver {
+            policy: self,
+            target,
+            tables: abis.iter().map(|&abi| Table::new(abi)).collect(),
+            diagnostics: Vec::new(),
+        };
+        for (index, entry) in self.entries.iter().enumerate() {
+            resolver.entry(index, entry);
+        }
+        let enosys_abis = match target.newer {
+            NewerCalls::Default => &[][..],
+            NewerCalls::Enosys => &abis,
+            NewerCalls::LikeRunc => target.abis.as_ref().unwrap_or(&listed),
+        };
+        resolver.finish(enosys_abis)
+    }
+
+    /// The ABIs that rules are made for: those of the target, or else the machine's own and those
+    /// that the text names for it.
+    pub(crate) fn target_abis(&self, target: &Target) -> Vec<Abi> {
+        let listed = || with_native(target.native, &self.listed_abis(target.native));
+        target.abis.clone().unwrap_or_else(listed)
+    }
+
+    /// The ABIs that the text names for a machine of this one.
+    fn listed_abis(&self, native: Abi) -> Vec<Abi> {
+        match &self.architectures {
+            Architectures::Native => Vec::new(),
+            Architectures::List(list) => list.iter().map(|abi| abi.value).collect(),
+            Architectures::Map(map) => map
+                .iter()
+                .find(|(main, _)| main.value == native)
+                .map(|(main, others)| {
+                    core::iter::once(main).chain(others).map(|abi| abi.value).collect()
+                })
+                .unwrap_or_default(),
+        }
+    }
+}
+
+impl Entry {
+    /// Whether the entry counts for a target.
+    pub fn applies_to(&self, target: &Target) -> bool {
+        let arch = |condition: &Condition| {
+            condition.arches.iter().any(|name| name.value == target.native.go_name())
+        };
+        let cap =
+            |cap: &Spanned<callgate_syscalls::Capability>| target.capabilities.contains(cap.value);
+        let kernel = |condition: &Condition| {
+            condition.min_kernel.is_some_and(|minimum| target.kernel >= minimum.value)
+        };
+        let Entry { includes, excludes, .. } = self;
+        !arch(excludes)
+            && !excludes.caps.iter().any(cap)
+            && !kernel(excludes)
+            && (includes.arches.is_empty() || arch(includes))
+            && includes.caps.iter().all(cap)
+            && (includes.min_kernel.is_none() || kernel(includes))
+    }
+}
+
+/// The machine's own ABI first, then the others as listed, none twice.
+fn with_native(native: Abi, listed: &[Abi]) -> Vec<Abi> {
+    let mut abis = vec![native];
+    for &abi in listed {
+        if !abis.contains(&abi) {
+            abis.push(abi);
+        }
+    }
+    abis
+}
+
+struct Resolver<'a> {
+    policy: &'a Policy,
+    target: &'a Target,
+    tables: Vec<Table>,
+    diagnostics: Vec<Diagnostic>,
+}
+
+/// The rules of one ABI while they are gathered.
+struct Table {
+    abi: Abi,
+    rules: BTreeMap<SyscallNr, NumberRules>,
+    /// The largest number named, whatever the verdict; 0 counts as none, as in runc.
+    last: SyscallNr,
+}
+
+impl Table {
+    fn new(abi: Abi) -> Table {
+        Table { abi, rules: BTreeMap::new(), last: SyscallNr(0) }
+    }
+}
+
+impl Resolver<'_> {
+    fn entry(&mut self, index: usize, entry: &Entry) {
+        let applies = entry.applies_to(self.target);
+        let is_rule = applies && entry.action.value != self.policy.default.value;
+        let alternatives = alternatives(entry);
+        if is_rule {
+            self.check_widths(entry);
+        }
+        for name in &entry.names {
+            if callgate_syscalls::syscall(&name.value).is_none() {
+                self.unknown_name(name, entry.action.value, is_rule);
+                continue;
+            }
+            if !applies {
+                continue;
+            }
+            for table in 0..self.tables.len() {
+                self.note_number(table, &name.value);
+                if is_rule {
+                    for comparisons in &alternatives {
+                        self.add(table, &name.value, entry, index, comparisons);
+                    }
+                }
+            }
+        }
+    }
+
+    fn note_number(&mut self, table: usize, name: &str) {
+        let runc = self.target.newer == NewerCalls::LikeRunc;
+        let table = &mut self.tables[table];
+        // libseccomp gives a multiplexed name a number of its own invention, which runc skips.
+        if runc && table.abi.multiplexer(name).is_some() {
+            return;
+        }
+        if let Some(nr) = table.abi.number(name) {
+            table.last = table.last.max(nr);
+        }
+    }
+
+    /// Adds the rule under the name's own number, and under its multiplexer where there is one.
+    fn add(
+        &mut self,
+        table: usize,
+        name: &str,
+        entry: &Entry,
+        index: usize,
+        comparisons: &[Comparison],
+    ) {
+        let abi = self.tables[table].abi;
+        let rule = |comparisons: Vec<Comparison>| Rule {
+            action: entry.action.value,
+            comparisons,
+            entry: index,
+        };
+        let mut added = Vec::new();
+        if let Some(multiplexed) = abi.multiplexer(name) {
+            // The selector takes the place of whatever was said of the first argument; the other
+            // registers are compared as they stand. So does libseccomp.
+            let selector =
+                Comparison::full(ArgIndex::ALL[0], Test::Eq(u64::from(multiplexed.call)));
+            let others = comparisons.iter().filter(|c| c.arg != selector.arg).copied();
+            added.push((multiplexed.nr, rule(core::iter::once(selector).chain(others).collect())));
+        }
+        if let Some(nr) = abi.number(name) {
+            added.push((nr, rule(comparisons.to_vec())));
+        }
+        for (nr, mut rule) in added {
+            if abi.arg_bits() == 32 {
+                for comparison in &mut rule.comparisons {
+                    comparison.test = comparison.test.low_word();
+                }
+            }
+            let rules = self.tables[table].rules.entry(nr).or_default();
+            if let Err(other) = rules.insert(rule) {
+                self.conflict(name, entry, other);
+                return;
+            }
+        }
+    }
+
+    fn conflict(&mut self, name: &str, entry: &Entry, other: usize) {
+        const ID: &str = "conflicting-rules";
+        let other = &self.policy.entries[other];
+        let place = |entry: &Entry| {
+            entry.names.iter().find(|n| n.value == name).map_or(entry.span, |n| n.span)
+        };
+        let span = place(entry);
+        let known = |d: &Diagnostic| d.id == ID && d.primary().is_some_and(|l| l.span == span);
+        if self.diagnostics.iter().any(known) {
+            return;
+        }
+        self.diagnostics.push(
+            Diagnostic::error(
+                ID,
+                format!("two rules for `{name}` take the same calls and give different answers"),
+            )
+            .at(span, format!("this one answers {}", entry.action.value))
+            .at(place(other), format!("this one answers {}", other.action.value))
+            .help("runc refuses such a profile; remove one of the two, or make their conditions exclude each other"),
+        );
+    }
+
+    fn unknown_name(&mut self, name: &Spanned<String>, action: Action, is_rule: bool) {
+        let default = self.policy.default.value;
+        let looser = is_rule && action.raw().rank() < default.raw().rank();
+        let (severity, consequence) = if looser {
+            (Severity::Error, format!("ignoring it would leave the call to the default, {default}"))
+        } else {
+            (Severity::Warning, format!("ignored, so the default stays: {default}"))
+        };
+        let mut diagnostic = Diagnostic::new(
+            "unknown-syscall",
+            severity,
+            format!("no architecture has a syscall `{}`; {consequence}", name.value),
+        );
+        match suggest::syscall(&name.value) {
+            Some(near) => {
+                diagnostic = diagnostic
+                    .at(name.span, format!("did you mean `{near}`?"))
+                    .replace(name.span, near);
+            }
+            None => diagnostic = diagnostic.at(name.span, ""),
+        }
+        self.diagnostics.push(diagnostic);
+    }
+
+    /// Warns of constants that a 32-bit ABI cuts.
+    fn check_widths(&mut self, entry: &Entry) {
+        let Some(table) = self.tables.iter().find(|table| {
+            table.abi.arg_bits() == 32
+                && entry.names.iter().any(|name| table.abi.number(&name.value).is_some())
+        }) else {
+            return;
+        };
+        for comparison in &entry.comparisons {
+            if comparison.value.test.constants().any(|constant| constant > u64::from(u32::MAX)) {
+                self.diagnostics.push(
+                    Diagnostic::warning(
+                        "truncated-constant",
+                        format!(
+                            "{} compares the low 32 bits of an argument; the upper half of this constant is dropped there",
+                            table.abi.name()
+                        ),
+                    )
+                    .at(comparison.span, "wider than 32 bits"),
+                );
+            }
+        }
+    }
+
+    fn finish(self, enosys_abis: &[Abi]) -> Resolution {
+        let default = self.policy.default.value;
+        let newer_matters = !default.runs_call() && !matches!(default, Action::Trace(_));
+        let abis = self
+            .tables
+            .into_iter()
+            .map(|table| {
+                let newer = (newer_matters
+                    && enosys_abis.contains(&table.abi)
+                    && table.last != SyscallNr(0))
+                .then(|| Newer {
+                    last: table.last,
+                    action: Action::Errno(enosys(table.abi)),
+                    also: matches!(table.abi, Abi::S390 | Abi::S390x).then_some(SyscallNr(0)),
+                });
+                let rules = table.rules.into_iter().map(|(nr, rules)| (nr, rules.into_ordered()));
+                AbiRules { abi: table.abi, default, rules: rules.collect(), newer }
+            })
+            .collect();
+        let ruleset = Ruleset {
+            abis,
+            // libseccomp's SCMP_FLTATR_ACT_BADARCH, which no runtime changes.
+            other: Action::KillThread,
+            flags: self.policy.flags.iter().map(|flag| flag.value).collect(),
+        };
+        let failed = self.diagnostics.iter().any(Diagnostic::is_error);
+        Resolution { ruleset: (!failed).then_some(ruleset), diagnostics: self.diagnostics }
+    }
+}
+
+/// The conjunctions that an entry stands for: one of all its comparisons, or one of each when an
+/// argument occurs twice. So does runc, in memory of its first format.
+fn alternatives(entry: &Entry) -> Vec<Vec<Comparison>> {
+    let comparisons: Vec<Comparison> = entry.comparisons.iter().map(|c| c.value).collect();
+    let twice = comparisons
+        .iter()
+        .enumerate()
+        .any(|(i, c)| comparisons[..i].iter().any(|before| before.arg == c.arg));
+    if twice { comparisons.into_iter().map(|c| vec![c]).collect() } else { vec![comparisons] }
+}
+
+/// ENOSYS, "function not implemented", as this ABI numbers it (`asm/errno.h`).
+fn enosys(abi: Abi) -> u16 {
+    match abi {
+        Abi::Mips
+        | Abi::Mipsel
+        | Abi::Mips64
+        | Abi::Mipsel64
+        | Abi::Mips64n32
+        | Abi::Mipsel64n32 => 89,
+        Abi::Alpha => 78,
+        Abi::Sparc | Abi::Sparc64 => 90,
+        Abi::Parisc | Abi::Parisc64 => 251,
+        _ => 38,
+    }
+}

@@ -1,0 +1,44 @@
+//! `cargo xtask bench`: what a filter costs, beside libseccomp, in one run.
+//!
+//! The measuring is an example of this package (`src/bench/main.rs`): it needs the crates that it
+//! measures, in the release profile, while the other verbs must work when those do not compile.
+
+use std::error::Error;
+
+use crate::cargo;
+
+type Result<T> = std::result::Result<T, Box<dyn Error>>;
+
+const USAGE: &str = "\
+usage: cargo xtask bench [--json] [--repeat N] [--write-docs]
+
+Builds callgate in the release profile and measures, beside Debian's libseccomp (libseccomp-dev and
+a C compiler): making the program of the Docker default profile, starting a command under it, the
+program itself, loading it, and the proof. The status is 1 when a target is not met.
+
+  --json         the figures as JSON
+  --repeat N     how often each contender is timed [default: 200]
+  --write-docs   put the table into docs/benchmarks.md";
+
+/// Runs the verb; the value is whether every target was met.
+///
+/// # Errors
+///
+/// When callgate does not build or something that is not a peer cannot be measured.
+pub fn run(args: &[String]) -> Result<bool> {
+    if args.iter().any(|arg| arg == "--help" || arg == "-h") {
+        println!("{USAGE}");
+        return Ok(true);
+    }
+    let build = ["build", "--quiet", "--release", "--package", "callgate-cli"];
+    if !cargo::command().args(build).status()?.success() {
+        return Err("callgate does not build".into());
+    }
+    let measure = ["run", "--quiet", "--release", "--package", "xtask", "--example", "bench", "--"];
+    let status = cargo::command().args(measure).args(args).status()?;
+    match status.code() {
+        Some(0) => Ok(true),
+        Some(1) => Ok(false),
+        _ => Err(format!("the measuring program ended with {status}").into()),
+    }
+}

@@ -1,0 +1,118 @@
+//! The measuring half of `cargo xtask bench`.
+
+mod counts;
+mod docs;
+mod inputs;
+mod install;
+mod libseccomp;
+mod long;
+mod machine;
+mod making;
+mod peak;
+mod proof;
+mod report;
+mod start;
+mod subject;
+mod timing;
+
+use std::{error::Error, process::ExitCode};
+
+use crate::{
+    libseccomp::{Library, Peer},
+    report::Report,
+    subject::Subject,
+};
+
+type Result<T> = std::result::Result<T, Box<dyn Error>>;
+
+/// Status when a target was not met.
+const NOT_MET: u8 = 1;
+
+struct Options {
+    json: bool,
+    repeat: usize,
+    write_docs: bool,
+}
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let result = match args.split_first() {
+        Some((first, rest)) if first == peak::OPTION => peak::child(rest).map(|()| true),
+        _ => options(&args).and_then(|options| measure(&options)),
+    };
+    match result {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(NOT_MET),
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn options(args: &[String]) -> Result<Options> {
+    let mut options = Options { json: false, repeat: 200, write_docs: false };
+    let mut args = args.iter();
+    while let Some(arg) = args.next() {
+        match arg.as_str() {
+            "--json" => options.json = true,
+            "--write-docs" => options.write_docs = true,
+            "--repeat" => {
+                let count = args.next().ok_or("--repeat needs a number")?;
+                options.repeat = count.parse::<usize>()?.max(1);
+            }
+            other => return Err(format!("unknown option {other}").into()),
+        }
+    }
+    Ok(options)
+}
+
+/// Measures everything; the value is whether every target was met.
+fn measure(options: &Options) -> Result<bool> {
+    let mut report = Report::new(machine::facts());
+    let core = timing::pin();
+    report.fact("pinned to", core.map_or("no core".to_owned(), |core| format!("core {core}")));
+
+    let subject = Subject::new()?;
+    let mut library = match Library::start(&subject) {
+        Ok(library) => Some(library),
+        Err(why) => {
+            report.missing(format!("libseccomp: {why}"));
+            None
+        }
+    };
+    let peers: Vec<Peer> = match &mut library {
+        Some(library) => {
+            report.fact("peer", library.description());
+            library.peers()?
+        }
+        None => Vec::new(),
+    };
+
+    let alike = subject.without(library.as_ref().map_or(&[][..], Library::unknown))?;
+
+    progress("the program");
+    report.add(counts::measure(&subject, &alike, &peers));
+    progress("making it");
+    report.add(making::measure(&subject, library.as_mut(), options.repeat)?);
+    progress("loading it");
+    report.try_add("loading", install::measure(&subject, &alike, &peers, options.repeat));
+    progress("starting a command");
+    report.try_add("callgate run", start::measure(2 * options.repeat));
+    progress("the proof");
+    report.add(proof::measure(&subject, &alike, &peers, options.repeat)?);
+
+    if options.json {
+        println!("{}", report.json());
+    } else {
+        print!("{}", report.text());
+    }
+    if options.write_docs {
+        docs::write(&report.text())?;
+    }
+    Ok(report.all_met())
+}
+
+fn progress(what: &str) {
+    eprintln!("measuring: {what}");
+}

@@ -1,0 +1,170 @@
+//! The verdict diagrams: how long they take, how large they are; and the interpreter.
+
+use std::{hint::black_box, time::Duration};
+
+use callgate_bpf::{Program, ShiftRule};
+use callgate_verdict::{Diagram, Manager};
+
+use crate::{
+    Result,
+    inputs::{self, Calls},
+    libseccomp::Peer,
+    long,
+    peak::{self, Task},
+    report::{Quantity, Row, Section, float},
+    subject::{Alike, Subject},
+    timing::{Samples, time},
+};
+
+const POLICY_LIMIT: Duration = Duration::from_millis(20);
+const OWN_GOAL: Duration = Duration::from_micros(1_200);
+const FORMS_LIMIT: Duration = Duration::from_millis(50);
+const LONG_LIMIT: Duration = Duration::from_secs(1);
+const MEMORY_LIMIT: usize = 64_000_000;
+
+/// # Errors
+///
+/// When a diagram cannot be made of what must have one.
+pub fn measure(subject: &Subject, alike: &Alike, peers: &[Peer], repeat: usize) -> Result<Section> {
+    let mut section = Section::new("The proof: diagrams, and whether they are one");
+    own(&mut section, subject, repeat)?;
+    for peer in peers {
+        against_rules(&mut section, alike, peer, repeat)?;
+    }
+    if let [linear, tree] = peers {
+        forms(&mut section, linear, tree, repeat)?;
+    }
+    longest(&mut section, repeat.div_ceil(10))?;
+    interpreter(&mut section, alike, peers, repeat);
+    Ok(section)
+}
+
+/// Callgate's own program, with which every start is proved.
+fn own(section: &mut Section, subject: &Subject, repeat: usize) -> Result<()> {
+    let mut samples = Samples::default();
+    let mut nodes = 0;
+    for _ in 0..repeat {
+        let (elapsed, outcome) = time(|| -> Result<_> {
+            let mut manager = Manager::new(*subject.program.layout());
+            let rules = manager.ruleset(&subject.ruleset)?;
+            Ok((rules == diagram(&mut manager, &subject.program)?, manager.node_count()))
+        });
+        let (same, count) = outcome?;
+        if !same {
+            return Err("callgate's program is not what the rules say".into());
+        }
+        samples.add(elapsed);
+        nodes = count;
+    }
+    section.add(
+        Row::times("rules and callgate's program", &samples)
+            .target("under 1.2 ms", samples.median() < OWN_GOAL),
+    );
+    section.add(Row::new("  nodes", Quantity::Count(nodes)));
+    memory(section, Task::Start)
+}
+
+fn against_rules(section: &mut Section, alike: &Alike, peer: &Peer, repeat: usize) -> Result<()> {
+    let mut samples = Samples::default();
+    let mut nodes = 0;
+    for _ in 0..repeat {
+        let (elapsed, outcome) = time(|| -> Result<_> {
+            let mut manager = Manager::new(*peer.program.layout());
+            let rules = manager.ruleset(&alike.ruleset)?;
+            let same = rules == diagram(&mut manager, &peer.program)?;
+            Ok((black_box(same), manager.node_count()))
+        });
+        samples.add(elapsed);
+        nodes = outcome?.1;
+    }
+    section.add(
+        Row::times(
+            format!("rules and {}'s {} instructions", peer.name, peer.program.len()),
+            &samples,
+        )
+        .target("under 20 ms", samples.median() < POLICY_LIMIT),
+    );
+    section.add(Row::new("  nodes", Quantity::Count(nodes)));
+    Ok(())
+}
+
+/// The two forms in which libseccomp writes one filter.
+fn forms(section: &mut Section, linear: &Peer, tree: &Peer, repeat: usize) -> Result<()> {
+    let mut samples = Samples::default();
+    let mut equal = false;
+    for _ in 0..repeat {
+        let (elapsed, outcome) = time(|| -> Result<_> {
+            let mut manager = Manager::new(*linear.program.layout());
+            let linear = diagram(&mut manager, &linear.program)?;
+            Ok(linear == diagram(&mut manager, &tree.program)?)
+        });
+        samples.add(elapsed);
+        equal = outcome?;
+    }
+    section.add(
+        Row::times("libseccomp's two forms of it", &samples)
+            .target("under 50 ms", samples.median() < FORMS_LIMIT),
+    );
+    section.add(Row::new("  proved equal", Quantity::Answer(equal)).target("yes", equal));
+    memory(section, Task::Compare(&linear.file, &tree.file))
+}
+
+fn longest(section: &mut Section, repeat: usize) -> Result<()> {
+    let program = long::program();
+    let mut samples = Samples::default();
+    let mut nodes = 0;
+    for _ in 0..repeat {
+        let (elapsed, outcome) = time(|| -> Result<_> {
+            let mut manager = Manager::new(*program.layout());
+            diagram(&mut manager, &program)?;
+            Ok(manager.node_count())
+        });
+        samples.add(elapsed);
+        nodes = outcome?;
+    }
+    section.add(
+        Row::times("a program of 4096 instructions", &samples)
+            .target("under 1 s", samples.median() < LONG_LIMIT),
+    );
+    section.add(Row::new("  nodes", Quantity::Count(nodes)));
+    memory(section, Task::Long)
+}
+
+fn memory(section: &mut Section, task: Task<'_>) -> Result<()> {
+    let peak = peak::of(task)?;
+    section.add(
+        Row::new("  peak memory of the process", Quantity::Bytes(peak))
+            .target("under 64 MB", peak < MEMORY_LIMIT),
+    );
+    Ok(())
+}
+
+fn diagram(manager: &mut Manager, program: &Program) -> Result<Diagram> {
+    Ok(manager.program(program, ShiftRule::default())?)
+}
+
+/// Calls a second that the interpreter answers.
+fn interpreter(section: &mut Section, alike: &Alike, peers: &[Peer], repeat: usize) {
+    let order = alike.program.layout().byte_order;
+    let calls = inputs::of(&alike.ruleset);
+    let inputs: Vec<[u32; 16]> =
+        calls.iter().flat_map(Calls::all).map(|(data, _)| data.words(order)).collect();
+    let own = ("callgate", &alike.program);
+    let others = peers.iter().map(|peer| (peer.name.as_str(), &peer.program));
+    for (name, program) in std::iter::once(own).chain(others) {
+        let mut samples = Samples::default();
+        for _ in 0..repeat {
+            let (elapsed, ()) = time(|| {
+                for words in &inputs {
+                    black_box(program.run(black_box(words), ShiftRule::default()));
+                }
+            });
+            samples.add(elapsed);
+        }
+        let rate = |time: Duration| Quantity::Rate(float(inputs.len()) / time.as_secs_f64());
+        section.add(
+            Row::new(format!("interpreter, calls a second: {name}"), rate(samples.minimum()))
+                .median(rate(samples.median())),
+        );
+    }
+}

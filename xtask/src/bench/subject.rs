@@ -1,0 +1,108 @@
+//! What is measured: the Docker default profile, for x86_64 with x86 and x32.
+
+use std::fmt::Write;
+
+use callgate_bpf::Program;
+use callgate_policy::{
+    Comparison, Dialect, NewerCalls, Policy, Ruleset, Target, Test, builtin, formats::profile,
+};
+use callgate_syscalls::{Abi, CapabilitySet, KernelVersion};
+
+use crate::Result;
+
+/// The profile and what Callgate makes of it.
+pub struct Subject {
+    /// The text.
+    pub text: &'static str,
+    /// A container of the Docker engine, on a machine that does not depend on this one.
+    pub target: Target,
+    /// The text, read.
+    pub policy: Policy,
+    /// The rules as `callgate run` uses them.
+    pub ruleset: Ruleset,
+    /// The program as `callgate run` loads it.
+    pub program: Program,
+}
+
+/// The same rules as a peer has, and Callgate's program of them.
+pub struct Alike {
+    /// The rules.
+    pub ruleset: Ruleset,
+    /// The program.
+    pub program: Program,
+}
+
+impl Subject {
+    /// # Errors
+    ///
+    /// When the profile that callgate carries has become wrong.
+    pub fn new() -> Result<Subject> {
+        let builtin = builtin::named("docker-default").ok_or("no built-in docker-default")?;
+        let target = Target {
+            native: Abi::X86_64,
+            abis: None,
+            capabilities: CapabilitySet::DOCKER_DEFAULT,
+            kernel: KernelVersion::new(6, 18),
+            newer: NewerCalls::Enosys,
+        };
+        let policy = profile::read(builtin.text, Some(Dialect::Docker)).policy;
+        let policy = policy.ok_or("docker-default cannot be read")?;
+        let Alike { ruleset, program } = make(&policy, &target)?;
+        Ok(Subject { text: builtin.text, target, policy, ruleset, program })
+    }
+
+    /// What Callgate makes of the rules that a library has which lacks some names and does not
+    /// give newer calls an answer of their own.
+    ///
+    /// # Errors
+    ///
+    /// As [`Subject::new`].
+    pub fn without(&self, names: &[String]) -> Result<Alike> {
+        let mut policy = self.policy.clone();
+        for entry in &mut policy.entries {
+            entry.names.retain(|name| !names.contains(&name.value));
+        }
+        policy.entries.retain(|entry| !entry.names.is_empty());
+        make(&policy, &Target { newer: NewerCalls::Default, ..self.target.clone() })
+    }
+
+    /// The rules as a container runtime hands them to libseccomp: one for each name of each entry
+    /// that applies and has another action than the default. In the driver's words.
+    pub fn rules_for_libseccomp(&self) -> String {
+        let policy = self.policy.flatten(&self.target);
+        let mut text = format!("default {:x}\n", policy.default.value.raw().0);
+        for table in &self.ruleset.abis {
+            let _ = writeln!(text, "arch {}", table.abi.name());
+        }
+        let entries = policy.entries.iter();
+        for entry in entries.filter(|entry| entry.action.value != policy.default.value) {
+            let comparisons: String =
+                entry.comparisons.iter().map(|c| comparison(&c.value)).collect();
+            for name in &entry.names {
+                let action = entry.action.value.raw().0;
+                let _ = writeln!(text, "rule {} {action:x}{comparisons}", name.value);
+            }
+        }
+        text
+    }
+}
+
+fn make(policy: &Policy, target: &Target) -> Result<Alike> {
+    let ruleset = policy.resolve(target).ruleset.ok_or("docker-default cannot be resolved")?;
+    let program = callgate_compile::compile(&ruleset)?.into_program();
+    Ok(Alike { ruleset, program })
+}
+
+/// Index, `enum scmp_compare` of `seccomp.h`, and its two data.
+fn comparison(comparison: &Comparison) -> String {
+    let (op, a, b) = match comparison.test {
+        Test::Ne(value) => (1, value, 0),
+        Test::Lt(value) => (2, value, 0),
+        Test::Le(value) => (3, value, 0),
+        Test::Eq(value) => (4, value, 0),
+        Test::Ge(value) => (5, value, 0),
+        Test::Gt(value) => (6, value, 0),
+        Test::MaskedEq { mask, value } => (7, mask, value),
+    };
+    format!(" {} {op} {a:x} {b:x}", comparison.arg.get())
+}

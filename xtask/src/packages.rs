@@ -1,0 +1,109 @@
+//! The Debian packages that tests use, and why.
+
+use std::{error::Error, path::Path, process::Command};
+
+type Result<T> = std::result::Result<T, Box<dyn Error>>;
+
+/// A package and what needs it.
+struct Package {
+    name: &'static str,
+    reason: &'static str,
+}
+
+const fn package(name: &'static str, reason: &'static str) -> Package {
+    Package { name, reason }
+}
+
+const PACKAGES: &[Package] = &[
+    package("busybox-static", "the programs in the containers' root file system"),
+    package("crun", "the OCI runtime in C, one of those that callgate is compared with"),
+    package("docker-compose", "carries out the compose file that `callgate check` prints"),
+    package("docker.io", "the Docker engine; brings containerd and its `ctr`"),
+    package("gcc", "builds the probe that tries system calls, and C programs for strict mode"),
+    package("iproute2", "sets up the network namespace that the engines run in"),
+    package("iptables", "the Docker engine does not start its bridge without it"),
+    package("jq", "carries out the line for runc and crun that `callgate check` prints"),
+    package("libc6-dev", "headers and start files for those C programs"),
+    package("libseccomp-dev", "the syscall table of the runtimes' own library"),
+    package("netavark", "the network part of podman, which it looks for at every start"),
+    package("podman", "the engine of the containers/common dialect"),
+    package("runc", "the OCI runtime whose meaning of a profile is pinned"),
+    package("util-linux", "unshare and nsenter: the world of their own that engines get"),
+];
+
+/// A target of Rust, for the static binary.
+const MUSL: &str = "x86_64-unknown-linux-musl";
+
+/// Installs what is missing of [`PACKAGES`], saying what and why, and the static target.
+///
+/// # Errors
+///
+/// When this is no Debian, or a package cannot be installed.
+pub fn install() -> Result<()> {
+    let missing: Vec<&Package> =
+        PACKAGES.iter().filter(|package| !is_installed(package.name)).collect();
+    if !missing.is_empty() {
+        println!("installing {} of {} packages that tests use:", missing.len(), PACKAGES.len());
+        list(&missing);
+        apt_get(&["update"])?;
+        let mut arguments = vec!["install", "--yes", "--no-install-recommends"];
+        arguments.extend(missing.iter().map(|package| package.name));
+        apt_get(&arguments)?;
+    }
+    add_static_target();
+    Ok(())
+}
+
+/// Prints what [`install`] would have installed.
+pub fn explain_missing() {
+    let missing: Vec<&Package> =
+        PACKAGES.iter().filter(|package| !is_installed(package.name)).collect();
+    if !missing.is_empty() {
+        println!("not installed, since that takes root:");
+        list(&missing);
+    }
+}
+
+fn list(packages: &[&Package]) {
+    for package in packages {
+        println!("  {:16} {}", package.name, package.reason);
+    }
+}
+
+fn is_installed(name: &str) -> bool {
+    Command::new("dpkg-query")
+        .args(["--show", "--showformat=${db:Status-Status}", name])
+        .output()
+        .is_ok_and(|output| output.status.success() && output.stdout == b"installed")
+}
+
+fn apt_get(arguments: &[&str]) -> Result<()> {
+    let status = Command::new("apt-get")
+        .arg("--quiet=2")
+        .args(arguments)
+        .env("DEBIAN_FRONTEND", "noninteractive")
+        .status()
+        .map_err(|error| format!("apt-get does not start ({error}); install the packages listed in xtask/src/packages.rs and pass --no-install"))?;
+    if status.success() {
+        Ok(())
+    } else {
+        Err(format!("apt-get {}: {status}", arguments.join(" ")).into())
+    }
+}
+
+/// Adds the target where rustup manages the toolchain. Tests that build for it skip without.
+fn add_static_target() {
+    let installed = Command::new("rustc")
+        .args(["--print", "target-libdir", "--target", MUSL])
+        .output()
+        .ok()
+        .and_then(|output| String::from_utf8(output.stdout).ok())
+        .is_some_and(|folder| Path::new(folder.trim()).exists());
+    if installed {
+        return;
+    }
+    let added = Command::new("rustup").args(["target", "add", MUSL]).status();
+    if !added.is_ok_and(|status| status.success()) {
+        println!("the target {MUSL} could not be added; the static binary is not built");
+    }
+}
