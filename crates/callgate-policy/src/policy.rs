@@ -10,7 +10,7 @@ use crate::Comparison;
 
 /// A policy as its text says it, with places.
 ///
-/// It may depend on architecture, capabilities and kernel: [`Policy::resolve`](crate::resolve)
+/// It may depend on architecture, capabilities and kernel: [`Policy::resolve`]
 /// makes a [`Ruleset`](crate::Ruleset) of it for one [`Target`](crate::Target).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Policy {

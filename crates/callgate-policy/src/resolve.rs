@@ -15,7 +15,7 @@ use callgate_syscalls::Abi;
 use self::combine::NumberRules;
 use crate::{
     AbiRules, Architectures, ArgIndex, Comparison, Condition, Entry, Newer, NewerCalls, Policy,
-    Rule, Ruleset, Target, Test, suggest,
+    Rule, Ruleset, Target, Test, quote::quoted, suggest,
 };
 
 /// The outcome of [`Policy::resolve`].
@@ -219,7 +219,7 @@ impl Resolver<'_> {
         self.diagnostics.push(
             Diagnostic::error(
                 ID,
-                format!("two rules for `{name}` take the same calls and give different answers"),
+                format!("two rules for {} take the same calls and give different answers", quoted(name)),
             )
             .at(span, format!("this one answers {}", entry.action.value))
             .at(place(other), format!("this one answers {}", other.action.value))
@@ -238,7 +238,7 @@ impl Resolver<'_> {
         let mut diagnostic = Diagnostic::new(
             "unknown-syscall",
             severity,
-            format!("no architecture has a syscall `{}`; {consequence}", name.value),
+            format!("no architecture has a syscall {}; {consequence}", quoted(&name.value)),
         );
         match suggest::syscall(&name.value) {
             Some(near) => {
