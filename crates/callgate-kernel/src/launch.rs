@@ -26,6 +26,7 @@ use crate::capability_plan::{CapError, CapPlan};
 use crate::errno::Errno;
 use crate::load::{FLAG_LOG, FLAG_SPEC_ALLOW, LoadError, Prepared};
 use crate::outcome::{Outcome, Signal};
+use crate::privileges::is_secure_exec;
 use crate::sys;
 
 /// A command, and how it is to be started.
@@ -39,17 +40,15 @@ use crate::sys;
 /// directory, and the descriptors that are not close-on-exec; none is opened for it. A file that
 /// the kernel cannot execute for its form is given to `/bin/sh`, as `execvp(3)` and shells do.
 ///
-/// Whoever is setuid must not launch: ask [`is_secure_exec`](crate::is_secure_exec).
+/// A program that was itself started with more rights than its caller has, setuid for one, is
+/// refused: it would lend them to whoever calls it.
 pub struct Launch {
     arguments: Vec<OsString>,
-    filter: Option<Filter>,
+    filter: Option<Result<Prepared, LoadError>>,
+    /// SECCOMP_FILTER_FLAG_* for the filter.
+    flags: u32,
     capabilities: CapPlan,
     no_new_privs: bool,
-}
-
-struct Filter {
-    program: Result<Prepared, LoadError>,
-    flags: u32,
 }
 
 /// A command that was started and has ended.
@@ -73,6 +72,7 @@ impl Launch {
         Launch {
             arguments: arguments.into_iter().map(Into::into).collect(),
             filter: None,
+            flags: 0,
             capabilities: CapPlan::keep(),
             no_new_privs: true,
         }
@@ -81,28 +81,21 @@ impl Launch {
     /// Loads this filter before the command.
     #[must_use]
     pub fn filter(mut self, program: &Program) -> Launch {
-        self.filter = Some(Filter { program: Prepared::new(program), flags: 0 });
+        self.filter = Some(Prepared::new(program));
         self
     }
 
-    /// Has the filter log what it refuses: [`LoadOptions::log`](crate::LoadOptions::log). Without
-    /// a filter it changes nothing.
+    /// Has the filter log what it refuses: [`LoadOptions::log`](crate::LoadOptions::log).
     #[must_use]
-    pub fn log(self) -> Launch {
-        self.flag(FLAG_LOG)
+    pub fn log(mut self) -> Launch {
+        self.flags |= FLAG_LOG;
+        self
     }
 
-    /// [`LoadOptions::spec_allow`](crate::LoadOptions::spec_allow). Without a filter it changes
-    /// nothing.
+    /// [`LoadOptions::spec_allow`](crate::LoadOptions::spec_allow).
     #[must_use]
-    pub fn spec_allow(self) -> Launch {
-        self.flag(FLAG_SPEC_ALLOW)
-    }
-
-    fn flag(mut self, flag: u32) -> Launch {
-        if let Some(filter) = &mut self.filter {
-            filter.flags |= flag;
-        }
+    pub fn spec_allow(mut self) -> Launch {
+        self.flags |= FLAG_SPEC_ALLOW;
         self
     }
 
@@ -179,19 +172,17 @@ impl Launch {
         }
     }
 
-    /// Forks. A child that is to be traced waits until [`Started::traced`].
+    /// Forks. A child that is to be traced waits until the gate of the report is opened.
     fn start(self, traced: bool) -> Result<Started, LaunchError> {
         let start = |errno| LaunchError::new(Kind::Start(errno));
+        if is_secure_exec() {
+            return Err(LaunchError::new(Kind::SecureExec));
+        }
         let exec = self.exec()?;
         let report = Report::new().map_err(start)?;
-        let Launch { filter, capabilities, no_new_privs, arguments } = self;
-        let (filter, flags) = match filter {
-            None => (None, 0),
-            Some(Filter { program, flags }) => {
-                let program = program.map_err(|error| LaunchError::new(Kind::Filter(error)))?;
-                (Some((program, flags)), flags)
-            }
-        };
+        let Launch { filter, flags, capabilities, no_new_privs, arguments } = self;
+        let filter = filter.transpose().map_err(|error| LaunchError::new(Kind::Filter(error)))?;
+        let filter = filter.map(|program| (program, flags));
         let foreground = Foreground::enter().map_err(start)?;
         let mut steps = Steps {
             tracer: traced.then(getpid),
@@ -252,8 +243,9 @@ impl Started {
             (Some(errno), _) => {
                 Some(LaunchError::from_child(progress, errno, self.flags, &self.command))
             }
-            (None, Outcome::Signaled { signal, .. }) if !executed => {
-                Some(LaunchError::new(Kind::Killed(progress.stage, signal)))
+            // Another signal came from outside, and would have ended the command as well.
+            (None, Outcome::Signaled { signal: Signal::SYS, .. }) if !executed => {
+                Some(LaunchError::new(Kind::Killed(progress.stage)))
             }
             (None, _) => None,
         }
@@ -268,6 +260,7 @@ pub struct LaunchError {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Kind {
+    SecureExec,
     NoCommand,
     NulByte,
     NotFound(OsString),
@@ -278,7 +271,7 @@ enum Kind {
     Filter(LoadError),
     Capabilities(CapError),
     Exec(OsString, Errno),
-    Killed(Stage, Signal),
+    Killed(Stage),
 }
 
 impl LaunchError {
@@ -309,7 +302,7 @@ impl LaunchError {
             }
             Kind::Capabilities(_) => Some(Stage::Capabilities),
             Kind::Exec(..) => Some(Stage::Exec),
-            Kind::Killed(stage, _) => Some(*stage),
+            Kind::Killed(stage) => Some(*stage),
             _ => None,
         }
     }
@@ -351,6 +344,10 @@ impl std::error::Error for LaunchError {
 impl fmt::Display for LaunchError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.kind {
+            Kind::SecureExec => f.write_str(
+                "this program was started with more rights than its caller has (setuid, setgid or \
+                 file capabilities), and would lend them to any command; take them off its file",
+            ),
             Kind::NoCommand => f.write_str("there is no command to run"),
             Kind::NulByte => f.write_str(
                 "an argument or environment variable has a NUL byte, which no program can be given",
@@ -389,17 +386,17 @@ impl fmt::Display for LaunchError {
                     _ => Ok(()),
                 }
             }
-            Kind::Killed(stage, signal) => {
+            Kind::Killed(stage) => {
                 let what = match stage {
-                    Stage::Exec => "while executing the command (execve)",
-                    Stage::Capabilities => "while setting capabilities (capset or prctl)",
-                    _ => "before the filter was loaded",
+                    Stage::Exec => "executing the command (execve)",
+                    Stage::Capabilities => "setting capabilities (capset or prctl)",
+                    _ => "preparing the command, by a filter that held before",
                 };
-                write!(f, "the child was killed by {signal} {what}")?;
-                if *signal == Signal::SYS {
-                    f.write_str("; the filter must allow the calls between loading and exec")?;
-                }
-                Ok(())
+                write!(
+                    f,
+                    "the child was killed by SIGSYS while {what}; a filter must allow the calls \
+                     between its loading and the start of the command"
+                )
             }
         }
     }

@@ -42,6 +42,7 @@ fn main() {
         ("signals_to_the_group_are_the_commands", group_signals),
         ("an_ignored_sigchld_does_not_lose_the_status", ignored_sigchld),
         ("a_stopped_command_stops_the_launcher", stop_and_continue),
+        ("a_setuid_launcher_refuses", setuid_launcher),
         ("_sleeper", sleeper),
         ("_lister", lister),
     ];
@@ -462,4 +463,28 @@ fn stop_and_continue() {
     sleep(Duration::from_millis(20));
     send(&child, libc::SIGCONT);
     assert_eq!(child.wait().unwrap().code(), Some(6));
+}
+
+fn setuid_launcher() {
+    if !is_root() {
+        skip("a setuid root program can only be made by root");
+    }
+    let dir = TempDir::new("setuid-launcher");
+    let program = dir.path().join("launcher");
+    fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
+    fs::set_permissions(&program, PermissionsExt::from_mode(0o4755)).unwrap();
+    let child = in_child(|| {
+        become_nobody();
+        let output = std::process::Command::new(&program)
+            .env("CALLGATE_TEST_CASE", "_sleeper")
+            .env("SCRIPT", "exit 5")
+            .output()
+            .unwrap();
+        if output.status.code() == Some(5) {
+            skip(&format!("{} is mounted nosuid", dir.path().display()));
+        }
+        assert_eq!(output.status.code(), Some(125));
+        0
+    });
+    assert_eq!(child.code(), Some(0));
 }

@@ -49,6 +49,14 @@ impl Policy {
         resolver.finish(enosys_abis)
     }
 
+    /// What there is to say of names that no ABI has, as [`Policy::resolve`] says it among the
+    /// rest. For a policy with errors elsewhere, whose rules would be meaningless.
+    pub fn unknown_names(&self, target: &Target) -> Vec<Diagnostic> {
+        let mut diagnostics = self.resolve(target).diagnostics;
+        diagnostics.retain(|diagnostic| diagnostic.id == "unknown-syscall");
+        diagnostics
+    }
+
     /// The ABIs that rules are made for: those of the target, or else the machine's own and those
     /// that the text names for it.
     pub(crate) fn target_abis(&self, target: &Target) -> Vec<Abi> {

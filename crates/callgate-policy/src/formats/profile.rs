@@ -74,6 +74,9 @@ pub const SCHEMA: &str = include_str!("../../schema/profile.schema.json");
 pub struct Reading {
     /// What the text says; none when a diagnostic is an error.
     pub policy: Option<Policy>,
+    /// What can be made out of a text with errors, to look for more of them
+    /// ([`Policy::unknown_names`]); it is not what the text says.
+    pub salvaged: Option<Policy>,
     /// The dialect that it was read in: the one asked for, or the one found out. None when the
     /// text was no profile at all and nobody said.
     pub dialect: Option<Dialect>,

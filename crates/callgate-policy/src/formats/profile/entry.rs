@@ -15,7 +15,7 @@ use super::{
 };
 
 impl Reader {
-    /// Reads an entry; none if something in it is wrong.
+    /// Reads an entry; none when nothing can be made of it.
     pub fn entry(&mut self, entry: Value<'_>) -> Option<Entry> {
         let fields = Fields::of(entry, &words::ENTRY, self.dialect, &mut self.report);
         let names = self.names(entry, &fields);
@@ -35,7 +35,11 @@ impl Reader {
             span: entry.span(),
         };
         self.conditions(&fields, action.map(|action| action.value), &mut entry);
-        action?;
+        if action.is_none() {
+            // The text is refused; its names can be looked at all the same.
+            entry.action.value = self.default?;
+            return Some(entry);
+        }
         if entry.action.value == Action::UserNotif {
             self.notified.get_or_insert(entry.action.span);
             self.notify_write(&entry);

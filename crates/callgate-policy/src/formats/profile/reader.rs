@@ -26,22 +26,28 @@ pub(super) fn read(text: &str, stated: Option<Dialect>) -> Reading {
     let document = match json::parse(text) {
         Ok(document) => document,
         Err(error) => {
-            return Reading { policy: None, dialect: stated, diagnostics: Vec::from([error]) };
+            return unreadable(stated, Vec::from([error]));
         }
     };
     let mut report = Report::default();
     let Some(Located { profile, dialect }) = dialect::locate(document.root(), stated, &mut report)
     else {
-        return Reading { policy: None, dialect: stated, diagnostics: report.into_diagnostics() };
+        return unreadable(stated, report.into_diagnostics());
     };
     let mut reader = Reader { dialect, report, default: None, notified: None };
     let policy = reader.profile(profile);
-    let failed = reader.report.has_errors();
+    let (policy, salvaged) =
+        if reader.report.has_errors() { (None, policy) } else { (policy, None) };
     Reading {
-        policy: policy.filter(|_| !failed),
+        policy,
+        salvaged,
         dialect: Some(dialect),
         diagnostics: reader.report.into_diagnostics(),
     }
+}
+
+fn unreadable(dialect: Option<Dialect>, diagnostics: Vec<Diagnostic>) -> Reading {
+    Reading { policy: None, salvaged: None, dialect, diagnostics }
 }
 
 /// What is known while a profile is read.
