@@ -50,7 +50,7 @@ fn of_abi(program: &Program, ruleset: &Ruleset, table: &AbiRules) -> AbiStatisti
         worst: 0,
     };
     let mut last = None;
-    for &(nr, _) in abi.syscalls() {
+    for (nr, _) in abi.syscalls() {
         // Some numbers have two names.
         if last.replace(nr) == Some(nr) {
             continue;

@@ -1,6 +1,6 @@
 //! A comparison of one argument.
 
-use core::{cmp::Ordering, fmt};
+use core::fmt;
 
 /// The position of a system call argument, 0 to 5.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -120,22 +120,6 @@ impl Test {
         };
         core::iter::once(first).chain(second)
     }
-
-    /// The place of this test among alternatives on the same argument in libseccomp's decision
-    /// tree, where the first match wins: equalities before upper bounds before lower bounds; the
-    /// smaller upper bound first, the larger constant first elsewhere. The last number only
-    /// keeps different tests apart.
-    fn tree_order(self) -> (u8, u64, u64, u8) {
-        match self {
-            Test::Eq(v) => (0, !v, 0, 0),
-            Test::Ne(v) => (0, !v, 0, 1),
-            Test::MaskedEq { mask, value } => (0, !value, !mask, 2),
-            Test::Lt(v) => (1, v, 0, 0),
-            Test::Le(v) => (1, v, 0, 1),
-            Test::Ge(v) => (2, !v, 0, 1),
-            Test::Gt(v) => (2, !v, 0, 0),
-        }
-    }
 }
 
 impl Comparison {
@@ -163,15 +147,6 @@ impl Comparison {
     pub fn holds(&self, argument: u64, abi_bits: u32) -> bool {
         let (bits, test) = self.on(abi_bits);
         test.holds(if bits == 32 { argument & 0xffff_ffff } else { argument })
-    }
-
-    /// The place of this comparison in libseccomp's decision tree: the higher argument first.
-    pub(crate) fn tree_order(&self, other: &Comparison) -> Ordering {
-        other
-            .arg
-            .cmp(&self.arg)
-            .then_with(|| self.test.tree_order().cmp(&other.test.tree_order()))
-            .then_with(|| self.width.cmp(&other.width))
     }
 }
 

@@ -9,10 +9,10 @@ mod combine;
 use alloc::{collections::BTreeMap, format, string::String, vec, vec::Vec};
 
 use callgate_bpf::{Action, SyscallNr};
-use callgate_diagnostic::{Diagnostic, Severity, Spanned};
+use callgate_diagnostic::{Diagnostic, Severity, Span, Spanned};
 use callgate_syscalls::Abi;
 
-use self::combine::NumberRules;
+use self::combine::{NumberRules, Refusal};
 use crate::{
     AbiRules, Architectures, ArgIndex, Comparison, Condition, Entry, Newer, NewerCalls, Policy,
     Rule, Ruleset, Target, Test, quote::quoted, suggest,
@@ -139,7 +139,7 @@ impl Resolver<'_> {
         let is_rule = applies && entry.action.value != self.policy.default.value;
         let alternatives = alternatives(entry);
         if is_rule {
-            self.check_widths(entry);
+            self.check_constants(entry);
         }
         for name in &entry.names {
             if callgate_syscalls::syscall(&name.value).is_none() {
@@ -205,32 +205,42 @@ impl Resolver<'_> {
                     comparison.test = comparison.test.low_word();
                 }
             }
-            let rules = self.tables[table].rules.entry(nr).or_default();
-            if let Err(other) = rules.insert(rule) {
-                self.conflict(name, entry, other);
-                return;
+            let rules = &mut self.tables[table].rules;
+            let rules = rules.entry(nr).or_insert_with(|| NumberRules::new(abi.arg_bits()));
+            match rules.insert(rule) {
+                Ok(()) => {}
+                Err(Refusal::Conflict(other)) => return self.conflict(name, entry, other),
+                Err(Refusal::TooMany) => return self.too_many(name, entry),
             }
         }
     }
 
-    fn conflict(&mut self, name: &str, entry: &Entry, other: usize) {
-        const ID: &str = "conflicting-rules";
-        let other = &self.policy.entries[other];
-        let place = |entry: &Entry| {
-            entry.names.iter().find(|n| n.value == name).map_or(entry.span, |n| n.span)
-        };
-        let span = place(entry);
-        let known = |d: &Diagnostic| d.id == ID && d.primary().is_some_and(|l| l.span == span);
-        if self.diagnostics.iter().any(known) {
-            return;
+    fn too_many(&mut self, name: &str, entry: &Entry) {
+        let place = name_place(entry, name);
+        self.report_once(
+            Diagnostic::error("too-many-rules", format!("too many rules for {}", quoted(name)))
+                .at(place, "the 65,536 before it are more than any program can hold"),
+        );
+    }
+
+    /// Adds a finding, unless the same stands at its place already: each ABI finds it anew.
+    fn report_once(&mut self, diagnostic: Diagnostic) {
+        let place = |d: &Diagnostic| d.primary().map(|label| label.span);
+        let known = |d: &Diagnostic| d.id == diagnostic.id && place(d) == place(&diagnostic);
+        if !self.diagnostics.iter().any(known) {
+            self.diagnostics.push(diagnostic);
         }
-        self.diagnostics.push(
+    }
+
+    fn conflict(&mut self, name: &str, entry: &Entry, other: usize) {
+        let other = &self.policy.entries[other];
+        self.report_once(
             Diagnostic::error(
-                ID,
+                "conflicting-rules",
                 format!("two rules for {} take the same calls and give different answers", quoted(name)),
             )
-            .at(span, format!("this one answers {}", entry.action.value))
-            .at(place(other), format!("this one answers {}", other.action.value))
+            .at(name_place(entry, name), format!("this one answers {}", entry.action.value))
+            .at(name_place(other, name), format!("this one answers {}", other.action.value))
             .help("runc refuses such a profile; remove one of the two, or make their conditions exclude each other"),
         );
     }
@@ -259,8 +269,19 @@ impl Resolver<'_> {
         self.diagnostics.push(diagnostic);
     }
 
-    /// Warns of constants that a 32-bit ABI cuts.
-    fn check_widths(&mut self, entry: &Entry) {
+    /// Warns of constants of which libseccomp uses a part.
+    fn check_constants(&mut self, entry: &Entry) {
+        for comparison in &entry.comparisons {
+            if comparison.value != within_mask(comparison.value) {
+                self.diagnostics.push(
+                    Diagnostic::warning(
+                        "value-outside-mask",
+                        "the value has bits outside the mask, which are ignored",
+                    )
+                    .at(comparison.span, "`valueTwo` counts only where `value` has bits"),
+                );
+            }
+        }
         let Some(table) = self.tables.iter().find(|table| {
             table.abi.arg_bits() == 32
                 && entry.names.iter().any(|name| table.abi.number(&name.value).is_some())
@@ -295,7 +316,7 @@ impl Resolver<'_> {
                     && table.last != SyscallNr(0))
                 .then(|| Newer {
                     last: table.last,
-                    action: Action::Errno(enosys(table.abi)),
+                    action: Newer::enosys(table.abi),
                     also: matches!(table.abi, Abi::S390 | Abi::S390x).then_some(SyscallNr(0)),
                 });
                 let rules = table.rules.into_iter().map(|(nr, rules)| (nr, rules.into_ordered()));
@@ -313,29 +334,30 @@ impl Resolver<'_> {
     }
 }
 
+/// The comparison as libseccomp makes it: of the value of a masked comparison, the bits outside
+/// the mask are dropped.
+fn within_mask(comparison: Comparison) -> Comparison {
+    match comparison.test {
+        Test::MaskedEq { mask, value } => {
+            Comparison { test: Test::MaskedEq { mask, value: value & mask }, ..comparison }
+        }
+        _ => comparison,
+    }
+}
+
+/// Where an entry names a call.
+fn name_place(entry: &Entry, name: &str) -> Span {
+    entry.names.iter().find(|n| n.value == name).map_or(entry.span, |n| n.span)
+}
+
 /// The conjunctions that an entry stands for: one of all its comparisons, or one of each when an
 /// argument occurs twice. So does runc, in memory of its first format.
 fn alternatives(entry: &Entry) -> Vec<Vec<Comparison>> {
-    let comparisons: Vec<Comparison> = entry.comparisons.iter().map(|c| c.value).collect();
+    let comparisons: Vec<Comparison> =
+        entry.comparisons.iter().map(|c| within_mask(c.value)).collect();
     let twice = comparisons
         .iter()
         .enumerate()
         .any(|(i, c)| comparisons[..i].iter().any(|before| before.arg == c.arg));
     if twice { comparisons.into_iter().map(|c| vec![c]).collect() } else { vec![comparisons] }
-}
-
-/// ENOSYS, "function not implemented", as this ABI numbers it (`asm/errno.h`).
-fn enosys(abi: Abi) -> u16 {
-    match abi {
-        Abi::Mips
-        | Abi::Mipsel
-        | Abi::Mips64
-        | Abi::Mipsel64
-        | Abi::Mips64n32
-        | Abi::Mipsel64n32 => 89,
-        Abi::Alpha => 78,
-        Abi::Sparc | Abi::Sparc64 => 90,
-        Abi::Parisc | Abi::Parisc64 => 251,
-        _ => 38,
-    }
 }

@@ -3,7 +3,7 @@
 use alloc::{collections::BTreeMap, vec::Vec};
 
 use callgate_bpf::{Action, Architecture, SeccompData, SyscallNr};
-use callgate_syscalls::Abi;
+use callgate_syscalls::{Abi, errno};
 
 use crate::{Comparison, FilterFlag};
 
@@ -154,6 +154,13 @@ pub struct Newer {
 }
 
 impl Newer {
+    /// ENOSYS, as this ABI numbers it: what a kernel answers to a call that it does not know.
+    pub fn enosys(abi: Abi) -> Action {
+        /// The number on all but a few old ABIs.
+        const GENERIC: u16 = 38;
+        Action::Errno(errno::number_on(abi, "ENOSYS").unwrap_or(GENERIC))
+    }
+
     /// Whether this number is one of them.
     pub fn takes(&self, nr: SyscallNr) -> bool {
         nr > self.last || self.also == Some(nr)

@@ -5,7 +5,7 @@ use core::fmt;
 use callgate_bpf::{Architecture, ByteOrder, SyscallNr};
 
 use crate::abi_facts::{Facts, facts};
-use crate::generated::{Entry, NONE};
+use crate::generated::NONE;
 use crate::names;
 
 /// One way to call the kernel: an instruction set, a register width and a table of numbers.
@@ -177,20 +177,38 @@ impl Abi {
 
     /// Every number with its name, by number; x32's carry bit 30. Where a number has two names
     /// the preferred one is first.
-    pub const fn syscalls(self) -> &'static [(SyscallNr, &'static str)] {
-        self.facts().table
+    pub fn syscalls(
+        self,
+    ) -> impl DoubleEndedIterator<Item = (SyscallNr, &'static str)> + ExactSizeIterator + Clone
+    {
+        self.facts().table.iter().map(|(nr, place)| (*nr, names::name(*place)))
+    }
+
+    /// As [`Abi::syscalls`], of the numbers `first` to `last`.
+    pub fn syscalls_between(
+        self,
+        first: SyscallNr,
+        last: SyscallNr,
+    ) -> impl ExactSizeIterator<Item = (SyscallNr, &'static str)> + Clone {
+        let table = self.facts().table;
+        let start = table.partition_point(|(nr, _)| *nr < first);
+        let end = table.partition_point(|(nr, _)| *nr <= last).max(start);
+        table[start..end].iter().map(|(nr, place)| (*nr, names::name(*place)))
     }
 
     /// The number of a name.
     pub fn number(self, name: &str) -> Option<SyscallNr> {
-        self.entry(names::place(name)?).map(|entry| entry.0)
+        match self.facts().index[usize::from(names::place(name)?)] {
+            NONE => None,
+            at => Some(self.facts().table[usize::from(at)].0),
+        }
     }
 
     /// The name of a number, as the filter sees it: x32's with bit 30.
     pub fn name_of(self, nr: SyscallNr) -> Option<&'static str> {
         let table = self.facts().table;
         let at = table.partition_point(|entry| entry.0 < nr);
-        table.get(at).filter(|entry| entry.0 == nr).map(|entry| entry.1)
+        table.get(at).filter(|entry| entry.0 == nr).map(|entry| names::name(entry.1))
     }
 
     /// How the ABI reaches a call through `socketcall` or `ipc`; `None` where it cannot.
@@ -208,13 +226,6 @@ impl Abi {
     pub fn multiplexer(self, name: &str) -> Option<Multiplexed> {
         let (through, call) = multiplexed(name)?;
         Some(Multiplexed { nr: self.number(through)?, call })
-    }
-
-    fn entry(self, place: usize) -> Option<&'static Entry> {
-        match self.facts().index[place] {
-            NONE => None,
-            at => Some(&self.facts().table[usize::from(at)]),
-        }
     }
 }
 

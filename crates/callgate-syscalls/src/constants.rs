@@ -24,6 +24,7 @@ use alloc::string::String;
 use crate::abi::Abi;
 use crate::abi_facts::facts;
 use crate::generated::constants::{SETS, USES, VARIANTS};
+use crate::generated::{Numbers, has_word, pairs};
 use crate::syscall::syscall;
 
 /// The constants of one kind of argument.
@@ -34,12 +35,12 @@ pub struct ConstantSet {
     /// The bits in which the constants exclude each other, such as the access mode of `open`.
     /// Outside them each constant is a flag.
     pub(crate) field: u64,
-    /// Some ABIs' values, or all there are.
-    pub(crate) values: &'static [(&'static str, u64)],
+    /// Some ABIs' constants, or all there are.
+    pub(crate) own: Numbers,
     /// Where the others stand.
     pub(crate) base: Option<&'static ConstantSet>,
     /// What of `base` does not hold.
-    pub(crate) lacks: &'static [&'static str],
+    pub(crate) lacks: &'static str,
 }
 
 /// How the constants of a set stand to each other.
@@ -74,10 +75,13 @@ pub fn on(abi: Abi, call: &str, index: u8) -> Option<&'static ConstantSet> {
         None => index,
     };
     let at = place(call, index)?;
-    let key = facts(abi).key;
-    let variant = VARIANTS.iter().find(|v| v.at == at && v.tables.contains(&key));
-    let set = variant.map_or(&SETS[at], |variant| &variant.set);
+    let set = set_on(abi, at);
     set.iter().next().map(|_| set)
+}
+
+/// Every set, with the values of x86_64 and most other ABIs.
+pub fn all() -> &'static [ConstantSet] {
+    &SETS
 }
 
 /// The value of a constant by its name alone, on x86_64 and most other ABIs.
@@ -87,12 +91,7 @@ pub fn value(name: &str) -> Option<u64> {
 
 /// The value of a constant by its name alone on one ABI.
 pub fn value_on(abi: Abi, name: &str) -> Option<u64> {
-    let key = facts(abi).key;
-    let (at, _) = SETS.iter().enumerate().find(|(_, set)| set.value(name).is_some())?;
-    match VARIANTS.iter().find(|v| v.at == at && v.tables.contains(&key)) {
-        Some(variant) => variant.set.value(name),
-        None => SETS[at].value(name),
-    }
+    (0..SETS.len()).find_map(|at| set_on(abi, at).value(name))
 }
 
 impl ConstantSet {
@@ -107,10 +106,10 @@ impl ConstantSet {
 
     /// Every name with its value. A negative constant has all its upper bits set.
     pub fn iter(&self) -> impl Iterator<Item = (&'static str, u64)> + Clone {
-        let base = self.base.map_or(&[][..], |base| base.values);
-        let own = |name: &str| self.values.iter().any(|(n, _)| *n == name);
-        let kept = move |pair: &&(&'static str, u64)| !own(pair.0) && !self.lacks.contains(&pair.0);
-        self.values.iter().chain(base.iter().filter(kept)).copied()
+        let other = move |pair: &(&'static str, u64)| {
+            pairs(self.own).all(|(name, _)| name != pair.0) && !has_word(self.lacks, pair.0)
+        };
+        pairs(self.own).chain(pairs(self.base.map_or(("", &[]), |base| base.own)).filter(other))
     }
 
     /// The value of a name of this set.
@@ -168,6 +167,13 @@ impl ConstantSet {
         let low = |v: u64| v.cast_signed() < 0 && v & 0xffff_ffff == value;
         self.iter().find(|(_, v)| *v == value || low(*v)).map(|(name, _)| name)
     }
+}
+
+/// The set at a place as the ABI has it.
+fn set_on(abi: Abi, at: usize) -> &'static ConstantSet {
+    let key = facts(abi).key;
+    let variant = VARIANTS.iter().find(|v| v.at == at && has_word(v.tables, key));
+    variant.map_or(&SETS[at], |variant| &variant.set)
 }
 
 fn place(call: &str, index: u8) -> Option<usize> {

@@ -14,6 +14,7 @@
 use crate::abi::Abi;
 use crate::abi_facts::facts;
 use crate::generated::errno::{COMMON, SPECIAL};
+use crate::generated::{Numbers, has_word, pairs};
 
 /// The number of a name on x86_64 and most other ABIs.
 pub fn number(name: &str) -> Option<u16> {
@@ -28,32 +29,35 @@ pub fn name(number: u16) -> Option<&'static str> {
 
 /// The number of a name on an ABI.
 pub fn number_on(abi: Abi, name: &str) -> Option<u16> {
-    number_in(list(abi), name)
+    number_in(numbers(abi), name)
 }
 
 /// The name of a number on an ABI.
 pub fn name_on(abi: Abi, number: u16) -> Option<&'static str> {
-    name_in(list(abi), number)
+    name_in(numbers(abi), number)
 }
 
 /// Every name with its number on x86_64 and most other ABIs, by number.
-pub fn all() -> impl ExactSizeIterator<Item = (&'static str, u16)> + Clone {
-    COMMON.iter().copied()
+pub fn all() -> impl Iterator<Item = (&'static str, u16)> + Clone {
+    list(COMMON)
 }
 
-type List = &'static [(&'static str, u16)];
-
-fn list(abi: Abi) -> List {
+fn numbers(abi: Abi) -> Numbers {
     let key = facts(abi).key;
-    SPECIAL.iter().find(|(tables, _)| tables.contains(&key)).map_or(COMMON, |(_, list)| *list)
+    SPECIAL.iter().find(|(tables, _)| has_word(tables, key)).map_or(COMMON, |(_, list)| *list)
 }
 
-fn number_in(list: List, name: &str) -> Option<u16> {
-    list.iter().find(|(n, _)| *n == name).map(|(_, number)| *number)
+fn number_in(numbers: Numbers, name: &str) -> Option<u16> {
+    list(numbers).find(|(n, _)| *n == name).map(|(_, number)| number)
 }
 
-fn name_in(list: List, number: u16) -> Option<&'static str> {
-    list.iter().find(|(_, n)| *n == number).map(|(name, _)| *name)
+fn name_in(numbers: Numbers, number: u16) -> Option<&'static str> {
+    list(numbers).find(|(_, n)| *n == number).map(|(name, _)| name)
+}
+
+/// No error number is above 4095, the kernel's `MAX_ERRNO`.
+fn list(numbers: Numbers) -> impl Iterator<Item = (&'static str, u16)> + Clone {
+    pairs(numbers).filter_map(|(name, number)| Some((name, u16::try_from(number).ok()?)))
 }
 
 #[cfg(test)]

@@ -1,7 +1,6 @@
 //! What is known of a system call whichever ABI calls it.
 
 use crate::abi::Abi;
-use crate::generated::names::NAMES;
 use crate::generated::syscalls::SYSCALLS;
 use crate::groups::{self, Group};
 use crate::names;
@@ -67,7 +66,7 @@ pub(crate) struct Special {
 
 /// The call of a name; `None` where no ABI has it.
 pub fn syscall(name: &str) -> Option<&'static Syscall> {
-    names::place(name).map(|place| &SYSCALLS[place])
+    names::place(name).map(|place| &SYSCALLS[usize::from(place)])
 }
 
 /// Every call that any ABI has, by name.
@@ -77,7 +76,7 @@ pub fn all_syscalls() -> &'static [Syscall] {
 
 /// The name of every call that any ABI has, sorted.
 pub fn all_names() -> impl ExactSizeIterator<Item = &'static str> + Clone {
-    NAMES.iter().copied()
+    SYSCALLS.iter().map(|call| call.name)
 }
 
 impl Syscall {

@@ -1,11 +1,13 @@
-//! The tables against the machine that the tests run on: its installed kernel headers and the
-//! running kernel's trace events. What is absent is skipped aloud.
+//! The tables against the machine that the tests run on: its installed headers, its C compiler
+//! and the running kernel's trace events. What is absent is skipped aloud.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 use callgate_bpf::SyscallNr;
-use callgate_syscalls::{Abi, syscall};
+use callgate_syscalls::{Abi, Capability, constants, errno, syscall};
 
 const HEADERS: &[(Abi, &str, u32)] = &[
     (Abi::X86_64, "/usr/include/x86_64-linux-gnu/asm/unistd_64.h", 0),
@@ -100,4 +102,125 @@ fn trace_events_have_the_same_arguments() {
     }
     assert!(compared > 300, "only {compared} events compared");
     eprintln!("{compared} events compared");
+}
+
+#[test]
+fn installed_headers_number_the_capabilities_alike() {
+    let path = "/usr/include/linux/capability.h";
+    let Ok(text) = fs::read_to_string(path) else {
+        eprintln!("skipped: {path} is not installed");
+        return;
+    };
+    let mut seen = 0;
+    for line in text.lines() {
+        let mut words = line.split_whitespace();
+        let (Some("#define"), Some(name), Some(value)) = (words.next(), words.next(), words.next())
+        else {
+            continue;
+        };
+        if let (Some(capability), Ok(number)) = (Capability::from_name(name), value.parse::<u8>()) {
+            assert_eq!(capability.number(), number, "{name}");
+            seen += 1;
+        }
+    }
+    assert!(seen >= 38, "only {seen} capabilities in {path}");
+}
+
+/// Headers that go together in one C file and define most of the constants as macros.
+const INCLUDES: &[&str] = &[
+    "fcntl.h",
+    "sched.h",
+    "signal.h",
+    "errno.h",
+    "time.h",
+    "sys/socket.h",
+    "sys/mman.h",
+    "sys/prctl.h",
+    "sys/personality.h",
+    "sys/ioctl.h",
+    "sys/epoll.h",
+    "sys/eventfd.h",
+    "sys/signalfd.h",
+    "sys/inotify.h",
+    "sys/timerfd.h",
+    "sys/resource.h",
+    "sys/wait.h",
+    "sys/xattr.h",
+    "sys/stat.h",
+    "sys/ipc.h",
+    "sys/shm.h",
+    "sys/sem.h",
+    "sys/msg.h",
+    "sys/swap.h",
+    "linux/mount.h",
+    "linux/seccomp.h",
+    "linux/futex.h",
+    "linux/keyctl.h",
+    "linux/random.h",
+    "linux/membarrier.h",
+    "linux/reboot.h",
+    "linux/kexec.h",
+    "linux/perf_event.h",
+    "linux/mempolicy.h",
+    "linux/landlock.h",
+    "linux/kcmp.h",
+    "linux/falloc.h",
+    "linux/net.h",
+    "linux/sockios.h",
+    "linux/close_range.h",
+    "linux/fs.h",
+    "asm/prctl.h",
+    "asm/ptrace-abi.h",
+];
+
+/// Where the C library's value is not the kernel's: 0 on x86_64, where it changes nothing.
+const LIBRARYS_OWN: &[&str] = &["O_LARGEFILE"];
+
+#[test]
+fn the_c_compiler_knows_the_constants_and_errors_alike() {
+    if !cfg!(all(target_os = "linux", target_arch = "x86_64")) {
+        eprintln!("skipped: the installed headers are not x86_64 Linux's");
+        return;
+    }
+    let mut program = String::from("#define _GNU_SOURCE\n#include <stdio.h>\n");
+    for header in INCLUDES {
+        // Every release of the headers lacks some; what is not defined is not compared.
+        let _ = writeln!(program, "#if __has_include(<{header}>)\n#include <{header}>\n#endif");
+    }
+    program.push_str("int main(void) {\n");
+    let sets = constants::all().iter().flat_map(|set| set.iter());
+    let errors = errno::all().map(|(name, number)| (name, u64::from(number)));
+    for (name, value) in sets.chain(errors) {
+        let _ = writeln!(
+            program,
+            "#ifdef {name}\nprintf(\"{name} {value} %lld\\n\", (long long)({name}));\n#endif"
+        );
+    }
+    program.push_str("return 0; }\n");
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let (source, binary) = (directory.join("constants.c"), directory.join("constants"));
+    fs::write(&source, program).unwrap();
+    let compiled = Command::new("cc").arg("-w").arg("-o").arg(&binary).arg(&source).output();
+    let Ok(compiled) = compiled else {
+        eprintln!("skipped: no C compiler");
+        return;
+    };
+    if !compiled.status.success() {
+        let why = String::from_utf8_lossy(&compiled.stderr).into_owned();
+        eprintln!("skipped: the installed headers do not compile together: {why}");
+        return;
+    }
+    let printed = Command::new(&binary).output().unwrap().stdout;
+    let mut compared = 0;
+    for line in String::from_utf8(printed).unwrap().lines() {
+        let words: Vec<&str> = line.split(' ').collect();
+        let (name, ours) = (words[0], words[1].parse::<u64>().unwrap());
+        let theirs = words[2].parse::<i64>().unwrap().cast_unsigned();
+        // An int constant with the top bit set is negative in C and not here.
+        let alike = ours == theirs || ours == theirs & 0xffff_ffff;
+        assert!(alike || LIBRARYS_OWN.contains(&name), "{name}: {ours:#x}, {theirs:#x} in C");
+        compared += 1;
+    }
+    assert!(compared > 700, "only {compared} constants compared");
+    eprintln!("{compared} constants compared");
 }

@@ -32,7 +32,7 @@ const COUNTS: &[(Abi, usize)] = &[
 #[test]
 fn each_abi_has_as_many_names_as_the_kernels_headers() {
     for (abi, count) in COUNTS {
-        let names: BTreeSet<&str> = abi.syscalls().iter().map(|(_, name)| *name).collect();
+        let names: BTreeSet<&str> = abi.syscalls().map(|(_, name)| name).collect();
         assert_eq!(names.len(), *count, "{abi}");
         assert_eq!(names.len(), abi.syscalls().len(), "{abi} has a name twice");
     }
@@ -92,12 +92,13 @@ fn names_that_an_abi_lacks_have_no_number() {
 #[test]
 fn tables_are_sorted_and_agree_with_both_ways_of_asking() {
     for abi in Abi::ALL {
-        let table = abi.syscalls();
-        assert!(table.is_sorted_by_key(|(nr, _)| *nr), "{abi}");
-        for (nr, name) in table {
-            assert_eq!(abi.number(name), Some(*nr), "{abi} {name}");
-            let preferred = abi.name_of(*nr).unwrap();
-            assert_eq!(abi.number(preferred), Some(*nr), "{abi} {preferred}");
+        assert!(abi.syscalls().is_sorted_by_key(|(nr, _)| nr), "{abi}");
+        let all = abi.syscalls_between(SyscallNr(0), SyscallNr(u32::MAX));
+        assert!(abi.syscalls().eq(all), "{abi}");
+        for (nr, name) in abi.syscalls() {
+            assert_eq!(abi.number(name), Some(nr), "{abi} {name}");
+            let preferred = abi.name_of(nr).unwrap();
+            assert_eq!(abi.number(preferred), Some(nr), "{abi} {preferred}");
             assert!(syscall(name).is_some(), "{name}");
         }
     }
@@ -178,6 +179,73 @@ fn multiplexers_are_where_the_kernel_has_them() {
     let shmget = Abi::X86.multiplexer("shmget").unwrap();
     assert_eq!((shmget.nr, shmget.call), (SyscallNr(117), 23));
     assert_eq!(Abi::X86.multiplexer("read"), None);
+}
+
+#[test]
+fn the_kernel_caches_what_its_headers_say() {
+    let without: Vec<&str> =
+        Abi::ALL.iter().filter(|abi| !abi.has_kernel_cache()).map(|abi| abi.name()).collect();
+    let mips = ["mips", "mipsel", "mips64", "mipsel64", "mips64n32", "mipsel64n32"];
+    let mut expected = vec!["x32"];
+    expected.extend(mips);
+    // These have no BPF filters at all.
+    expected.extend(["sparc", "sparc64", "arc"]);
+    assert_eq!(without, expected);
+    let no_filters: Vec<&str> =
+        Abi::ALL.iter().filter(|abi| !abi.has_filters()).map(|abi| abi.name()).collect();
+    assert_eq!(no_filters, ["sparc", "sparc64", "arc"]);
+}
+
+#[test]
+fn arguments_are_those_of_the_abi() {
+    let names = |call: &str, abi| -> Vec<&str> {
+        syscall(call).unwrap().args_on(abi).iter().map(|arg| arg.name).collect()
+    };
+    assert_eq!(names("read", Abi::X86_64), ["fd", "buf", "count"]);
+    let usual = ["clone_flags", "newsp", "parent_tidptr", "child_tidptr", "tls"];
+    let backwards = ["clone_flags", "newsp", "parent_tidptr", "tls", "child_tidptr"];
+    let swapped = ["newsp", "clone_flags", "parent_tidptr", "child_tidptr", "tls"];
+    assert_eq!(names("clone", Abi::X86_64), usual);
+    assert_eq!(names("clone", Abi::Loongarch64), usual);
+    for abi in [Abi::Aarch64, Abi::Arm, Abi::Riscv64, Abi::Ppc64le, Abi::Mips64, Abi::Parisc64] {
+        assert_eq!(names("clone", abi), backwards, "{abi}");
+    }
+    for abi in [Abi::S390x, Abi::S390] {
+        assert_eq!(names("clone", abi), swapped, "{abi}");
+    }
+    // A 64-bit offset fills two registers, on arm an even pair of them.
+    assert_eq!(names("pread64", Abi::X86), ["fd", "ubuf", "count", "poslo", "poshi"]);
+    assert_eq!(names("pread64", Abi::Arm), ["fd", "buf", "count", "__pad", "pos_lo", "pos_hi"]);
+    assert_eq!(names("mmap", Abi::S390x), ["arg"]);
+    assert!(!syscall("tuxcall").unwrap().args_known);
+}
+
+#[test]
+fn releases_are_the_manuals() {
+    let since = |name: &str| syscall(name).unwrap().since.map(|version| version.to_string());
+    for (name, release) in [
+        ("read", "1.0"),
+        ("openat", "2.6"),
+        ("seccomp", "3.17"),
+        ("statx", "4.11"),
+        ("clone3", "5.3"),
+        ("clock_gettime64", "5.1"),
+        ("faccessat2", "5.8"),
+        ("futex_waitv", "5.16"),
+        ("cachestat", "6.5"),
+        ("mseal", "6.10"),
+        ("uprobe", "6.18"),
+        ("fchroot", "7.3"),
+    ] {
+        assert_eq!(since(name).as_deref(), Some(release), "{name}");
+    }
+    // Every call of the two great 64-bit ABIs that was ever implemented has one.
+    for abi in [Abi::X86_64, Abi::Aarch64] {
+        for (_, name) in abi.syscalls() {
+            let call = syscall(name).unwrap();
+            assert!(call.since.is_some() || !call.args_known, "{name}");
+        }
+    }
 }
 
 #[test]

@@ -37,10 +37,10 @@ const SEGMENT_LIMIT: usize = 1 << 16;
 
 /// Values of a word from `first` to `last` that are treated alike.
 #[derive(Clone, Copy)]
-struct Segment {
-    first: u32,
-    last: u32,
-    nodes: [NodeId; 2],
+pub(crate) struct Segment {
+    pub(crate) first: u32,
+    pub(crate) last: u32,
+    pub(crate) nodes: [NodeId; 2],
 }
 
 impl Manager {
@@ -62,8 +62,8 @@ impl Manager {
         right: Diagram,
     ) -> Result<Vec<Difference>, TooComplex> {
         let mut differences = Vec::new();
-        for arch in self.segments("arch", [left.0, right.0])? {
-            for nr in self.segments("nr", arch.nodes)? {
+        for arch in self.segments("arch", [left.0, right.0], false)? {
+            for nr in self.segments("nr", arch.nodes, false)? {
                 let [left, right] = nr.nodes.map(Diagram);
                 let arguments = self.differ(left, right)?;
                 let Some(example) = self.witness(arguments) else {
@@ -111,7 +111,21 @@ impl Manager {
         field: &str,
         limit: usize,
     ) -> Option<Vec<(u64, u64)>> {
-        let digits = self.digits_of(field);
+        self.value_intervals(predicate, field, 64, limit)
+    }
+
+    /// As [`Manager::intervals`], of the low `bits` of the field, the others not mattering.
+    pub(crate) fn value_intervals(
+        &self,
+        predicate: Predicate,
+        field: &str,
+        bits: u32,
+        limit: usize,
+    ) -> Option<Vec<(u64, u64)>> {
+        let mut digits = self.digits_of(field);
+        if bits == 32 {
+            digits.drain(..digits.len().saturating_sub(4));
+        }
         let mut intervals: Vec<(u64, u64)> = Vec::new();
         let complete = self.walk_values(predicate.0, &digits, &mut |first, last, node| {
             match self.view(node) {
@@ -138,9 +152,14 @@ impl Manager {
         self.digits.of_field(index).collect()
     }
 
-    /// The values of a 32-bit field at the root of both diagrams, where one of the two differs
-    /// from its neighbours.
-    fn segments(&self, field: &str, nodes: [NodeId; 2]) -> Result<Vec<Segment>, TooComplex> {
+    /// The values of a 32-bit field at the root of both diagrams in runs that both treat alike;
+    /// `all`, or only where the two differ.
+    pub(crate) fn segments(
+        &self,
+        field: &str,
+        nodes: [NodeId; 2],
+        all: bool,
+    ) -> Result<Vec<Segment>, TooComplex> {
         let digits = self.digits_of(field);
         let mut lists = [Vec::new(), Vec::new()];
         for (list, node) in lists.iter_mut().zip(nodes) {
@@ -162,7 +181,7 @@ impl Manager {
         let mut first = 0;
         while let (Some(&(a_last, a)), Some(&(b_last, b))) = (left.peek(), right.peek()) {
             let last = a_last.min(b_last);
-            if a != b {
+            if all || a != b {
                 segments.push(Segment { first, last, nodes: [a, b] });
             }
             if a_last == last {

@@ -11,10 +11,11 @@
 //! | give rules their meaning | [`Manager::ruleset`] |
 //! | ask for equality | `==` on two diagrams |
 //! | see what the kernel makes of the words | [`Manager::act`] |
-//! | combine filters | [`Manager::stack`], [`Manager::choose`] |
+//! | combine filters | [`Manager::stack`], [`Manager::intersect`], [`Manager::union`] |
 //! | find where two differ, or one is weaker | [`Manager::differences`], [`Manager::weaker`] |
 //! | ask whether one permits more | [`Manager::permits_more`] |
 //! | get an example | [`Manager::witness`] |
+//! | turn a meaning into rules again | [`Manager::synthesize`] |
 //! | look at one system call | [`Manager::cofactor`] |
 //!
 //! Memory is bounded: what does not fit is [`TooComplex`], which is no answer and equals nothing.
@@ -23,6 +24,7 @@
 
 extern crate alloc;
 
+mod conditions;
 mod differences;
 mod digits;
 mod manager;
@@ -31,10 +33,12 @@ mod predicate;
 mod program;
 mod queries;
 mod ruleset;
+mod synthesize;
 
 pub use crate::{
     differences::Difference,
     manager::{Manager, TooComplex},
+    synthesize::Unsayable,
 };
 
 use crate::manager::NodeId;

@@ -19,7 +19,10 @@ pub struct Manager {
     pub(crate) cache: Cache,
     /// Runs of nodes that are being made, used as a stack.
     scratch: Vec<Run>,
-    run_limit: usize,
+    /// Nodes and runs together.
+    size_limit: usize,
+    /// Steps that operations may still take.
+    steps: usize,
 }
 
 /// A node, or a terminal.
@@ -54,7 +57,7 @@ pub(crate) enum View<'a> {
     Runs(Digit, &'a [Run]),
 }
 
-/// The diagram would need more memory than the manager may use.
+/// The diagram would need more memory or time than the manager may use.
 ///
 /// It says nothing about the function: the answer is "unknown".
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,7 +67,9 @@ impl core::error::Error for TooComplex {}
 
 impl fmt::Display for TooComplex {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("too complex: the exact meaning would not fit in the memory set aside for it")
+        f.write_str(
+            "too complex: the exact meaning would take more memory or time than is set aside for it",
+        )
     }
 }
 
@@ -74,20 +79,24 @@ impl TooComplex {
     }
 }
 
-/// Runs that a manager may hold: with their nodes and tables some 40 MB.
-const RUN_LIMIT: usize = 2 << 20;
+/// Nodes and runs that a manager may hold: with their tables some 50 MB at most.
+const SIZE_LIMIT: usize = 2 << 20;
+
+/// Steps that operations may take for each node or run that a manager may hold: some seconds in
+/// all. Without a limit, a program could be written that makes few nodes and works for hours.
+const STEPS_FOR_EACH: usize = 64;
 
 const EMPTY: u32 = u32::MAX;
 
 impl Manager {
     /// A manager for contexts of this layout; the byte order does not matter to the diagrams.
     pub fn new(layout: Layout) -> Manager {
-        Manager::with_limit(layout, RUN_LIMIT)
+        Manager::with_limit(layout, SIZE_LIMIT)
     }
 
-    /// A manager that holds at most so many runs of byte values. A run takes 8 bytes, and the
-    /// nodes and tables that belong to it about as much again.
-    pub fn with_limit(layout: Layout, runs: usize) -> Manager {
+    /// A manager that holds at most so many nodes and runs of byte values, and works in
+    /// proportion. Each takes some 20 bytes, tables included.
+    pub fn with_limit(layout: Layout, size: usize) -> Manager {
         Manager {
             digits: Digits::new(layout),
             nodes: Vec::new(),
@@ -95,7 +104,8 @@ impl Manager {
             unique: vec![EMPTY; 1 << 10],
             cache: Cache::new(),
             scratch: Vec::new(),
-            run_limit: runs,
+            size_limit: size,
+            steps: size.saturating_mul(STEPS_FOR_EACH),
         }
     }
 
@@ -132,6 +142,12 @@ impl Manager {
                 self.insert(slot, Node { digit: Digit::TERMINAL, extra_runs: 0, start: value })
             }
         }
+    }
+
+    /// Counts a step of an operation.
+    pub(crate) fn take_step(&mut self) -> Result<(), TooComplex> {
+        self.steps = self.steps.checked_sub(1).ok_or(TooComplex(()))?;
+        Ok(())
     }
 
     /// Starts the runs of a new node; nodes may be made in between.
@@ -171,7 +187,9 @@ impl Manager {
         });
         match found {
             Ok(id) => Ok(id),
-            Err(_) if self.runs.len() + runs.len() > self.run_limit => Err(TooComplex(())),
+            Err(_) if self.nodes.len() + self.runs.len() + runs.len() > self.size_limit => {
+                Err(TooComplex(()))
+            }
             Err(slot) => {
                 let start = u32::try_from(self.runs.len()).map_err(|_| TooComplex(()))?;
                 let extra_runs = u8::try_from(runs.len() - 1).expect("at most 256 runs");
@@ -195,7 +213,7 @@ impl Manager {
     }
 
     fn insert(&mut self, slot: usize, node: Node) -> NodeId {
-        let id = u32::try_from(self.nodes.len()).expect("runs are limited far below 2^32");
+        let id = u32::try_from(self.nodes.len()).expect("nodes are limited far below 2^32");
         self.nodes.push(node);
         self.unique[slot] = id;
         if self.nodes.len() * 2 > self.unique.len() {
@@ -219,16 +237,22 @@ impl Manager {
             }
             unique[slot] = id;
         }
+        self.cache.grow(unique.len());
         self.unique = unique;
     }
 }
 
 /// Results of operations on three nodes, kept as long as nothing newer takes the place.
 ///
-/// Forgetting costs time, never correctness, so the size is fixed.
+/// Forgetting costs time, never correctness. It can cost much: what is forgotten is worked out
+/// again with everything below it, so the table grows with the nodes, up to a limit.
 pub(crate) struct Cache {
-    entries: Vec<(Operation, [u32; 3], NodeId)>,
+    /// A power of two.
+    entries: Vec<Known>,
 }
+
+/// An operation, what it was done to, and the result.
+type Known = (Operation, [u32; 3], NodeId);
 
 /// What was done to the nodes.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -241,13 +265,28 @@ pub(crate) enum Operation {
 }
 
 impl Cache {
-    const SIZE: usize = 1 << 14;
+    const NOTHING: Known = (Operation::Empty, [0; 3], NodeId(0));
+    const FIRST_SIZE: usize = 1 << 12;
+    const LAST_SIZE: usize = 1 << 18;
 
     fn new() -> Cache {
-        Cache { entries: vec![(Operation::Empty, [0; 3], NodeId(0)); Cache::SIZE] }
+        Cache { entries: vec![Cache::NOTHING; Cache::FIRST_SIZE] }
     }
 
-    fn slot(operation: Operation, nodes: [u32; 3]) -> usize {
+    /// Makes room for so many results, a power of two, keeping what is there.
+    fn grow(&mut self, size: usize) {
+        let size = size.min(Cache::LAST_SIZE);
+        if size <= self.entries.len() {
+            return;
+        }
+        let old = core::mem::replace(&mut self.entries, vec![Cache::NOTHING; size]);
+        for known in old {
+            let slot = self.slot(known.0, known.1);
+            self.entries[slot] = known;
+        }
+    }
+
+    fn slot(&self, operation: Operation, nodes: [u32; 3]) -> usize {
         let [a, b, c] = nodes.map(u64::from);
         let tag = match operation {
             Operation::Empty => 0,
@@ -256,18 +295,19 @@ impl Cache {
             Operation::Weaker => 3,
             Operation::Differ => 4,
         };
-        fold(mix(mix(mix(tag ^ a << 8) ^ b) ^ c)) & (Cache::SIZE - 1)
+        fold(mix(mix(mix(tag ^ a << 8) ^ b) ^ c)) & (self.entries.len() - 1)
     }
 
     pub(crate) fn get(&self, operation: Operation, nodes: [NodeId; 3]) -> Option<NodeId> {
         let nodes = nodes.map(|node| node.0);
-        let (kept, of, result) = self.entries[Cache::slot(operation, nodes)];
+        let (kept, of, result) = self.entries[self.slot(operation, nodes)];
         (kept == operation && of == nodes).then_some(result)
     }
 
     pub(crate) fn set(&mut self, operation: Operation, nodes: [NodeId; 3], result: NodeId) {
         let nodes = nodes.map(|node| node.0);
-        self.entries[Cache::slot(operation, nodes)] = (operation, nodes, result);
+        let slot = self.slot(operation, nodes);
+        self.entries[slot] = (operation, nodes, result);
     }
 }
 

@@ -66,6 +66,18 @@ impl Manager {
         self.walk(Operation::Stack, [newer.0, older.0, older.0]).map(Diagram)
     }
 
+    /// The stronger answer of the two everywhere: what both permit. [`Manager::stack`] by another
+    /// name, for filters that were never loaded.
+    pub fn intersect(&mut self, a: Diagram, b: Diagram) -> Result<Diagram, TooComplex> {
+        self.stack(a, b)
+    }
+
+    /// The weaker answer of the two everywhere: what either permits. At equal rank the first's.
+    pub fn union(&mut self, a: Diagram, b: Diagram) -> Result<Diagram, TooComplex> {
+        let stronger = self.weaker(b, a)?;
+        self.choose(stronger, b, a)
+    }
+
     /// Where the first answers more weakly than the second, by the kernel's precedence.
     pub fn weaker(&mut self, a: Diagram, b: Diagram) -> Result<Predicate, TooComplex> {
         self.walk(Operation::Weaker, [a.0, b.0, b.0]).map(Predicate)
@@ -114,6 +126,7 @@ impl Manager {
         operation: Operation,
         nodes: [NodeId; 3],
     ) -> Result<NodeId, TooComplex> {
+        self.take_step()?;
         if let Some(outcome) = self.outcome(operation, nodes) {
             return Ok(outcome);
         }

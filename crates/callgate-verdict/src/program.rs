@@ -22,8 +22,9 @@ use self::{
 };
 use crate::{Diagram, Manager, Predicate, TooComplex, manager::NodeId};
 
-/// Visits beyond which a program counts as too complex.
-const VISIT_LIMIT: usize = 1 << 18;
+/// Visits beyond which a program counts as too complex: eight for each instruction of the longest
+/// program, some 30 MB.
+const VISIT_LIMIT: usize = 1 << 15;
 
 impl Manager {
     /// The meaning of a program, exact in every word that it can return.
@@ -38,11 +39,11 @@ impl Manager {
     ///
     /// # Panics
     ///
-    /// When the program's layout has other fields than the manager's.
+    /// When the program's layout has another size or other fields than the manager's.
     pub fn program(&mut self, program: &Program, shifts: ShiftRule) -> Result<Diagram, TooComplex> {
-        assert_eq!(
-            program.layout().fields,
-            self.digits.layout().fields,
+        let (its, ours) = (program.layout(), self.digits.layout());
+        assert!(
+            its.size == ours.size && its.fields == ours.fields,
             "the manager is for another context"
         );
         // Offsets are the program's: its byte order says which half a word is.

@@ -130,15 +130,15 @@ impl Manager {
     pub(crate) fn map_terminals(
         &mut self,
         diagram: Diagram,
-        of: fn(RawAction) -> RawAction,
+        of: impl Fn(RawAction) -> RawAction,
     ) -> Result<Diagram, TooComplex> {
-        self.replace_words(diagram.0, of, &mut BTreeMap::new()).map(Diagram)
+        self.replace_words(diagram.0, &of, &mut BTreeMap::new()).map(Diagram)
     }
 
     fn replace_words(
         &mut self,
         node: NodeId,
-        of: fn(RawAction) -> RawAction,
+        of: &impl Fn(RawAction) -> RawAction,
         done: &mut BTreeMap<NodeId, NodeId>,
     ) -> Result<NodeId, TooComplex> {
         if let Some(&known) = done.get(&node) {
@@ -155,7 +155,7 @@ impl Manager {
     }
 
     /// The node with each child replaced.
-    fn map_children(
+    pub(crate) fn map_children(
         &mut self,
         node: NodeId,
         mut of: impl FnMut(&mut Manager, NodeId) -> Result<NodeId, TooComplex>,

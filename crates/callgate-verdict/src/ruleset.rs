@@ -6,7 +6,7 @@
 
 use alloc::{collections::BTreeMap, vec::Vec};
 
-use callgate_bpf::{Action, SyscallNr};
+use callgate_bpf::SyscallNr;
 use callgate_policy::{AbiRules, Newer, Rule, Ruleset};
 use callgate_syscalls::Abi;
 
@@ -17,6 +17,7 @@ use crate::{
 };
 
 /// The verdict on the numbers from `first` to the next segment.
+#[derive(Clone, Copy)]
 struct Segment {
     first: u32,
     node: NodeId,
@@ -49,18 +50,22 @@ impl Manager {
         for (value, tables) in by_architecture {
             let mut numbers = alloc::vec![Segment { first: 0, node: other }];
             for table in &tables {
-                let [first, last] = range(table.abi);
                 let segments = self.numbers(table)?;
-                overlay(&mut numbers, first, last, segments);
+                for (first, last) in own(table.abi, &tables) {
+                    overlay(&mut numbers, first, last, &segments);
+                }
             }
-            self.x86_64_corners(&tables, &mut numbers, other);
+            // The rule on newer calls comes before any other.
+            for table in &tables {
+                self.newer(table, &mut numbers);
+            }
             let node = self.word(&nr, &numbers)?;
-            overlay(&mut architectures, value, value, alloc::vec![Segment { first: value, node }]);
+            overlay(&mut architectures, value, value, &[Segment { first: value, node }]);
         }
         self.word(&arch, &architectures).map(Diagram)
     }
 
-    /// What one ABI says of all numbers, as if they were all its own.
+    /// What the rules of one ABI say of all numbers, as if they were all its own.
     fn numbers(&mut self, table: &AbiRules) -> Result<Vec<Segment>, TooComplex> {
         let default = self.terminal(table.default.raw().0);
         let mut segments = alloc::vec![Segment { first: 0, node: default }];
@@ -74,38 +79,21 @@ impl Manager {
                 segments.push(Segment { first: behind, node: default });
             }
         }
-        if let Some(Newer { last: SyscallNr(last), action, also }) = table.newer {
-            let node = self.terminal(action.raw().0);
-            if let Some(first) = last.checked_add(1) {
-                overlay(&mut segments, first, u32::MAX, alloc::vec![Segment { first, node }]);
-            }
-            if let Some(SyscallNr(nr)) = also {
-                overlay(&mut segments, nr, nr, alloc::vec![Segment { first: nr, node }]);
-            }
-        }
         Ok(segments)
     }
 
-    /// Numbers of the x86_64 architecture that are of neither of its ABIs' own ranges: from bit
-    /// 31 up. The rule on newer calls looks at bit 30 alone; after it, x32's range reaches to the
-    /// end, and −1 stays with x86_64 when x32 has no table.
-    fn x86_64_corners(&mut self, tables: &[&AbiRules], numbers: &mut Vec<Segment>, other: NodeId) {
-        const BIT_31: u32 = 0x8000_0000;
-        const BITS: u32 = 0xc000_0000;
-        if tables.iter().all(|table| table.abi.audit() != Abi::X86_64.audit()) {
-            return;
-        }
-        let of = |abi: Abi| tables.iter().find(|table| table.abi == abi);
-        let newer = |abi: Abi| of(abi).and_then(|table| table.newer).map(|newer| newer.action);
-        let default = |abi: Abi| of(abi).map(|table| table.default);
-        let mut set = |first: u32, last: u32, action: Option<Action>| {
-            let node = action.map_or(other, |action| self.terminal(action.raw().0));
-            overlay(numbers, first, last, alloc::vec![Segment { first, node }]);
-        };
-        set(BIT_31, BITS - 1, newer(Abi::X86_64).or(default(Abi::X32)));
-        set(BITS, u32::MAX, newer(Abi::X32).or(default(Abi::X32)));
-        if of(Abi::X32).is_none() {
-            set(u32::MAX, u32::MAX, default(Abi::X86_64));
+    /// Lays the verdict on newer calls over the numbers that it takes.
+    fn newer(&mut self, table: &AbiRules, numbers: &mut Vec<Segment>) {
+        let Some(Newer { last: SyscallNr(named), action, also }) = table.newer else { return };
+        let node = self.terminal(action.raw().0);
+        for &(first, last) in mode(table.abi) {
+            if named < last {
+                let first = first.max(named + 1);
+                overlay(numbers, first, last, &[Segment { first, node }]);
+            }
+            if let Some(SyscallNr(nr)) = also.filter(|nr| (first..=last).contains(&nr.0)) {
+                overlay(numbers, nr, nr, &[Segment { first: nr, node }]);
+            }
         }
     }
 
@@ -150,8 +138,7 @@ impl Manager {
             let child = if inside <= 1 {
                 rest[0].node
             } else {
-                let mut block: Vec<Segment> =
-                    rest[..inside].iter().map(|s| Segment { ..*s }).collect();
+                let mut block = rest[..inside].to_vec();
                 block[0].first = u32::try_from(start).expect("within 32 bits");
                 match self.word(below, &block) {
                     Ok(child) => child,
@@ -167,32 +154,50 @@ impl Manager {
     }
 }
 
-/// The numbers of the architecture that are an ABI's own.
-fn range(abi: Abi) -> [u32; 2] {
+/// The ranges of an architecture's numbers to which an ABI's rules apply.
+///
+/// x86_64 and x32 share an architecture. What lies from bit 30 up is x32's; without x32 it is
+/// nobody's, but for -1, a tracer's skip, which stays with x86_64.
+fn own(abi: Abi, tables: &[&AbiRules]) -> Vec<(u32, u32)> {
+    const SKIP: u32 = SyscallNr::SKIP.0;
     match abi {
-        Abi::X86_64 => [0, SyscallNr::X32_BIT - 1],
-        Abi::X32 => [SyscallNr::X32_BIT, u32::MAX],
-        _ => [0, u32::MAX],
+        Abi::X86_64 => {
+            let x32 = tables.iter().any(|table| table.abi == Abi::X32);
+            let skip = (!x32).then_some((SKIP, SKIP));
+            [(0, SyscallNr::X32_BIT - 1)].into_iter().chain(skip).collect()
+        }
+        Abi::X32 => alloc::vec![(SyscallNr::X32_BIT, u32::MAX)],
+        _ => alloc::vec![(0, u32::MAX)],
     }
 }
 
-/// Replaces what is said of the numbers `first` to `last`.
-fn overlay(segments: &mut Vec<Segment>, first: u32, last: u32, with: Vec<Segment>) {
+/// The ranges of an architecture's numbers to which an ABI's rule on newer calls applies: of
+/// x86_64 and x32 it looks at bit 30 alone.
+fn mode(abi: Abi) -> &'static [(u32, u32)] {
+    match abi {
+        Abi::X86_64 => &[(0, 0x3fff_ffff), (0x8000_0000, 0xbfff_ffff)],
+        Abi::X32 => &[(0x4000_0000, 0x7fff_ffff), (0xc000_0000, u32::MAX)],
+        _ => &[(0, u32::MAX)],
+    }
+}
+
+/// Replaces what is said of the numbers `first` to `last` by what `with` says of them.
+fn overlay(segments: &mut Vec<Segment>, first: u32, last: u32, with: &[Segment]) {
     let behind = last.checked_add(1).map(|behind| {
         let at = segments.partition_point(|segment| segment.first <= behind);
         Segment { first: behind, node: segments[at - 1].node }
     });
     let start = segments.partition_point(|segment| segment.first < first);
-    let end = behind
-        .as_ref()
-        .map_or(segments.len(), |behind| segments.partition_point(|s| s.first <= behind.first));
-    let in_range = |segment: &Segment| segment.first <= last;
-    let leading = with.partition_point(|segment| segment.first <= first).max(1) - 1;
-    let mut replacement: Vec<Segment> =
-        with.into_iter().skip(leading).take_while(in_range).collect();
-    if let Some(head) = replacement.first_mut() {
+    let end = behind.map_or(segments.len(), |behind| {
+        segments.partition_point(|segment| segment.first <= behind.first)
+    });
+    // The last segment that starts at or before `first` holds there.
+    let head = with.partition_point(|segment| segment.first <= first).max(1) - 1;
+    let mut inside: Vec<Segment> =
+        with[head..].iter().copied().take_while(|segment| segment.first <= last).collect();
+    if let Some(head) = inside.first_mut() {
         head.first = first;
     }
-    replacement.extend(behind);
-    segments.splice(start..end, replacement);
+    inside.extend(behind);
+    segments.splice(start..end, inside);
 }

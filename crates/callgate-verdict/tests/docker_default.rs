@@ -58,9 +58,9 @@ fn the_built_in_docker_default_means_what_dockers_own_means() {
         let mut manager = Manager::new(Layout::seccomp(ByteOrder::Little));
         let [a, b] = [&theirs, &ours].map(|policy| {
             let resolution = policy.resolve(&target);
-            let ruleset = resolution.ruleset.unwrap_or_else(|| {
-                panic!("{target:?}: {:#?}", resolution.diagnostics)
-            });
+            let ruleset = resolution
+                .ruleset
+                .unwrap_or_else(|| panic!("{target:?}: {:#?}", resolution.diagnostics));
             manager.ruleset(&ruleset).unwrap()
         });
         if a != b {

@@ -1,8 +1,8 @@
 //! Diagrams of programs against the interpreter.
 
 use callgate_bpf::{
-    Action, AluOp, Architecture, ByteOrder, Condition, Instruction, Layout, Op, Operand, Program,
-    SeccompData, ShiftRule, SyscallNr,
+    Action, AluOp, Architecture, ByteOrder, Condition, Field, Instruction, Layout, Op, Operand,
+    Program, SeccompData, ShiftRule, SyscallNr,
     generate::{self, Rng},
 };
 use callgate_verdict::Manager;
@@ -134,4 +134,31 @@ fn two_unknown_words_compared_are_unknown_and_not_wrong() {
     let program = Program::new(ops.map(Instruction::from).to_vec(), layout).unwrap();
     let error = Manager::new(layout).program(&program, ShiftRule::Low5).unwrap_err();
     assert!(error.to_string().starts_with("too complex"));
+}
+
+#[test]
+fn another_context_has_its_own_diagrams() {
+    // Shaped as io_uring's filter context: another size, other fields.
+    const FIELDS: &[Field] = &[
+        Field { name: "user_data", offset: 0, size: 8 },
+        Field { name: "opcode", offset: 8, size: 4 },
+        Field { name: "flags", offset: 12, size: 4 },
+        Field { name: "first", offset: 16, size: 8 },
+        Field { name: "second", offset: 24, size: 8 },
+        Field { name: "third", offset: 32, size: 8 },
+    ];
+    let layout = Layout { size: 40, byte_order: ByteOrder::Little, fields: FIELDS };
+    let one_of = |values: &[u32]| {
+        let mut ops = vec![Op::Load(8)];
+        for (index, &k) in values.iter().enumerate() {
+            let jt = u8::try_from(values.len() - index).unwrap();
+            ops.push(Op::Branch { condition: Condition::Eq, operand: Operand::K(k), jt, jf: 0 });
+        }
+        ops.extend([Op::Return(0), Op::Return(1)]);
+        Program::new(ops.into_iter().map(Instruction::from).collect(), layout).unwrap()
+    };
+    let mut manager = Manager::new(layout);
+    let mut meaning = |values: &[u32]| manager.program(&one_of(values), ShiftRule::Low5).unwrap();
+    assert_eq!(meaning(&[3, 9, 4]), meaning(&[4, 3, 9]));
+    assert_ne!(meaning(&[3, 9]), meaning(&[3, 8]));
 }

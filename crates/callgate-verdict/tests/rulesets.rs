@@ -104,3 +104,24 @@ fn differences_are_those_of_the_rules() {
         }
     }
 }
+
+#[test]
+fn stacking_joining_and_meeting_follow_the_kernels_order() {
+    let mut rng = Rng::new(5);
+    let shape = Shape { abis: LITTLE, first_number: 0, numbers: 8, rules: 3, default: None };
+    for _ in 0..count(300, 30_000) {
+        let [first, second] = [(); 2].map(|()| generate::ruleset(&mut rng, &shape));
+        let mut manager = Manager::new(Layout::seccomp(ByteOrder::Little));
+        let (a, b) = (manager.ruleset(&first).unwrap(), manager.ruleset(&second).unwrap());
+        let stack = manager.stack(a, b).unwrap();
+        let union = manager.union(a, b).unwrap();
+        assert_eq!(manager.intersect(a, b).unwrap(), stack);
+        for data in generate::calls(&mut rng, &first, 60) {
+            let (newer, older) = (first.decide(&data).0.raw(), second.decide(&data).0.raw());
+            let stronger = if older.rank() < newer.rank() { older } else { newer };
+            let weaker = if older.rank() > newer.rank() { older } else { newer };
+            assert_eq!(manager.decide(stack, &data), stronger);
+            assert_eq!(manager.decide(union, &data), weaker);
+        }
+    }
+}

@@ -15,17 +15,34 @@ pub(crate) mod syscalls;
 
 use callgate_bpf::SyscallNr;
 
-use self::names::NAMES;
+use self::names::COUNT;
 use crate::KernelVersion;
 use crate::constants::ConstantSet;
 use crate::names::place_of_known;
 use crate::syscall::{Arg, Special, Syscall};
 
-/// A number and its name.
-pub(crate) type Entry = (SyscallNr, &'static str);
+/// A number and the place of its name.
+///
+/// Names are kept in few long texts and not in lists, here and in the other tables: each entry of
+/// a list of strings must be relocated when a program starts, and there are some 15,000.
+pub(crate) type Entry = (SyscallNr, u16);
+
+/// Names with a space between, and their values.
+pub(crate) type Numbers = (&'static str, &'static [u64]);
+
+/// The names and values of [`Numbers`] in pairs.
+pub(crate) fn pairs(numbers: Numbers) -> impl Iterator<Item = (&'static str, u64)> + Clone {
+    // An empty text is one empty word, which no value stands beside.
+    numbers.0.split(' ').zip(numbers.1.iter().copied())
+}
+
+/// Whether a text of words with a space between has this one.
+pub(crate) fn has_word(text: &str, word: &str) -> bool {
+    text.split(' ').any(|w| w == word)
+}
 
 /// For each place in the list of names the place in one ABI's table, or [`NONE`].
-pub(crate) type Index = [u16; NAMES.len()];
+pub(crate) type Index = [u16; COUNT];
 
 /// In an ABI's index: the name that stands at this place is none of the ABI's.
 pub(crate) const NONE: u16 = u16::MAX;
@@ -33,12 +50,12 @@ pub(crate) const NONE: u16 = u16::MAX;
 /// A C type: spelling, bits on a 64-bit ABI, whether a pointer, whether signed.
 type Type = (&'static str, u32, bool, bool);
 
-/// Numbers become their newtype at compile time, which keeps the generated text short.
+/// Numbers become their newtype and names their places, at compile time.
 const fn entries<const N: usize>(rows: [(u32, &'static str); N]) -> [Entry; N] {
-    let mut typed = [(SyscallNr(0), ""); N];
+    let mut typed = [(SyscallNr(0), 0); N];
     let mut i = 0;
     while i < N {
-        typed[i] = (SyscallNr(rows[i].0), rows[i].1);
+        typed[i] = (SyscallNr(rows[i].0), place_of_known(rows[i].1));
         i += 1;
     }
     typed
@@ -46,10 +63,10 @@ const fn entries<const N: usize>(rows: [(u32, &'static str); N]) -> [Entry; N] {
 
 /// The index of a table, made at compile time.
 const fn index(table: &[Entry]) -> Index {
-    let mut index = [NONE; NAMES.len()];
+    let mut index = [NONE; COUNT];
     let mut at = 0u16;
     while (at as usize) < table.len() {
-        index[place_of_known(table[at as usize].1)] = at;
+        index[table[at as usize].1 as usize] = at;
         at += 1;
     }
     index
@@ -97,26 +114,29 @@ const fn special(name: &'static str, args: Option<&'static [Arg]>) -> Special {
 pub(crate) struct Variant {
     /// The set's place.
     pub at: usize,
-    /// The tables.
-    pub tables: &'static [&'static str],
+    /// The tables, a space between.
+    pub tables: &'static str,
     pub set: ConstantSet,
 }
 
 const fn set(
     name: &'static str,
     field: u64,
-    values: &'static [(&'static str, u64)],
+    names: &'static str,
+    values: &'static [u64],
 ) -> ConstantSet {
-    ConstantSet { name, field, values, base: None, lacks: &[] }
+    ConstantSet { name, field, own: (names, values), base: None, lacks: "" }
 }
 
 const fn variant(
     at: usize,
-    tables: &'static [&'static str],
+    tables: &'static str,
     base: &'static ConstantSet,
-    values: &'static [(&'static str, u64)],
-    lacks: &'static [&'static str],
+    names: &'static str,
+    values: &'static [u64],
+    lacks: &'static str,
 ) -> Variant {
-    let set = ConstantSet { name: base.name, field: base.field, values, base: Some(base), lacks };
+    let own = (names, values);
+    let set = ConstantSet { name: base.name, field: base.field, own, base: Some(base), lacks };
     Variant { at, tables, set }
 }

@@ -5,7 +5,7 @@
 
 use alloc::{collections::BTreeMap, vec::Vec};
 
-use callgate_bpf::{AluOp, Condition, ShiftRule};
+use callgate_bpf::{AluOp, Condition, RawAction, ShiftRule};
 
 use super::state::Value;
 use crate::{
@@ -28,7 +28,9 @@ impl BitVectors {
     pub(super) fn of(&self, manager: &mut Manager, value: Value) -> Result<Bits, TooComplex> {
         let mut bits = [manager.always(false); 32];
         match value {
-            Value::Bits(id) => return Ok(self.vectors[usize::try_from(id).unwrap_or(0)]),
+            Value::Bits(id) => {
+                return Ok(self.vectors[usize::try_from(id).expect("visits are few")]);
+            }
             Value::Constant(k) => {
                 for (place, bit) in bits.iter_mut().enumerate() {
                     *bit = manager.always(k >> place & 1 == 1);
@@ -245,35 +247,12 @@ fn shift(
     Ok(result)
 }
 
-/// Words beyond which a returned A counts as too complex.
-const WORD_LIMIT: usize = 1 << 12;
-
 /// The diagram whose terminals are the words that the bits make.
 pub(super) fn terminals(manager: &mut Manager, bits: &Bits) -> Result<NodeId, TooComplex> {
-    let always = manager.always(true);
-    // Each word with the calls that have it, split bit by bit; empty sets are dropped.
-    let mut words = alloc::vec![(0u32, always)];
+    let mut result = crate::Diagram(manager.terminal(0));
     for (place, &bit) in bits.iter().enumerate() {
-        let clear = manager.not(bit)?;
-        let never = manager.always(false);
-        let mut split = Vec::new();
-        for (word, calls) in words {
-            for (word, part) in [(word, clear), (word | 1 << place, bit)] {
-                let calls = manager.and(calls, part)?;
-                if calls != never {
-                    split.push((word, calls));
-                }
-            }
-        }
-        if split.len() > WORD_LIMIT {
-            return Err(TooComplex::new());
-        }
-        words = split;
+        let set = manager.map_terminals(result, |word| RawAction(word.0 | 1 << place))?;
+        result = manager.choose(bit, set, result)?;
     }
-    let mut result = manager.terminal(0);
-    for (word, calls) in words {
-        let then = crate::Diagram(manager.terminal(word));
-        result = manager.choose(calls, then, crate::Diagram(result))?.0;
-    }
-    Ok(result)
+    Ok(result.0)
 }
