@@ -17,11 +17,12 @@ impl Policy {
         let abis = self.target_abis(target);
         let applying = self.entries.iter().filter(|entry| entry.applies_to(target));
         Policy {
-            dialect: Dialect::Oci,
+            dialect: self.dialect.map(|_| Dialect::Oci),
             default: self.default,
             architectures: Architectures::List(
                 abis.into_iter().map(|abi| Spanned::new(abi, place)).collect(),
             ),
+            other: self.other,
             flags: self.flags.clone(),
             listener: self.listener.clone(),
             entries: applying

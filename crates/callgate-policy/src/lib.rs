@@ -12,6 +12,7 @@ pub mod builtin;
 mod comparison;
 mod flatten;
 pub mod formats;
+mod from_rules;
 #[cfg(any(test, feature = "testing"))]
 pub mod generate;
 pub mod json;
@@ -23,6 +24,7 @@ pub mod suggest;
 mod target;
 
 pub use crate::comparison::{ArgIndex, Comparison, Test, Width};
+pub use crate::from_rules::Nameless;
 pub use crate::policy::{Architectures, Condition, Dialect, Entry, FilterFlag, Listener, Policy};
 pub use crate::resolve::Resolution;
 pub use crate::ruleset::{AbiRules, Decision, Newer, NumberVerdict, Rule, Ruleset};

@@ -14,18 +14,29 @@ use crate::Comparison;
 /// makes a [`Ruleset`](crate::Ruleset) of it for one [`Target`](crate::Target).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Policy {
-    /// Who will read the text: it decides what some keys mean.
-    pub dialect: Dialect,
+    /// Of a container profile, who will read it. Its entries combine as in libseccomp, names may
+    /// stand for multiplexed calls, and calls newer than it get ENOSYS. Without a dialect the
+    /// first entry that holds decides, a name is a number, and nothing else is meant.
+    pub dialect: Option<Dialect>,
     /// The verdict on a call that no rule takes.
     pub default: Spanned<Action>,
     /// The ABIs that the policy speaks of.
     pub architectures: Architectures,
+    /// The verdict on a call of another ABI. No container profile can say it: there it is
+    /// libseccomp's, the end of the thread.
+    pub other: Action,
     /// Flags for loading.
     pub flags: Vec<Spanned<FilterFlag>>,
     /// Where a runtime hands the notification descriptor to.
     pub listener: Option<Listener>,
     /// The entries in the order of the text.
     pub entries: Vec<Entry>,
+}
+
+impl Policy {
+    /// libseccomp's verdict on ABIs that a filter does not speak of (SCMP_FLTATR_ACT_BADARCH),
+    /// which no runtime changes.
+    pub const CONTAINER_OTHER: Action = Action::KillThread;
 }
 
 /// The consumer that a JSON profile is written for. The same text means different things to them.
@@ -107,10 +118,12 @@ pub struct Listener {
 pub struct Entry {
     /// The system calls, by name.
     pub names: Vec<Spanned<String>>,
+    /// The ABIs that it is for; none means all of the policy.
+    pub abis: Vec<Abi>,
     /// The verdict.
     pub action: Spanned<Action>,
-    /// What the arguments must be: all of them hold, unless an argument occurs twice (then each
-    /// is a rule of its own).
+    /// What the arguments must be: all of them hold, unless in a container profile an argument
+    /// occurs twice (then each is a rule of its own).
     pub comparisons: Vec<Spanned<Comparison>>,
     /// When the entry counts.
     pub includes: Condition,

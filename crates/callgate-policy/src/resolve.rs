@@ -136,8 +136,10 @@ impl Table {
 impl Resolver<'_> {
     fn entry(&mut self, index: usize, entry: &Entry) {
         let applies = entry.applies_to(self.target);
-        let is_rule = applies && entry.action.value != self.policy.default.value;
-        let alternatives = alternatives(entry);
+        let container = self.policy.dialect.is_some();
+        // libseccomp refuses rules equal to the default, so runtimes leave them out.
+        let is_rule = applies && !(container && entry.action.value == self.policy.default.value);
+        let alternatives = if container { alternatives(entry) } else { vec![all(entry)] };
         if is_rule {
             self.check_constants(entry);
         }
@@ -150,6 +152,9 @@ impl Resolver<'_> {
                 continue;
             }
             for table in 0..self.tables.len() {
+                if !entry.abis.is_empty() && !entry.abis.contains(&self.tables[table].abi) {
+                    continue;
+                }
                 self.note_number(table, &name.value);
                 if is_rule {
                     for comparisons in &alternatives {
@@ -188,7 +193,8 @@ impl Resolver<'_> {
             entry: index,
         };
         let mut added = Vec::new();
-        if let Some(multiplexed) = abi.multiplexer(name) {
+        let container = self.policy.dialect.is_some();
+        if let Some(multiplexed) = abi.multiplexer(name).filter(|_| container) {
             // The selector takes the place of whatever was said of the first argument; the other
             // registers are compared as they stand. So does libseccomp.
             let selector =
@@ -206,7 +212,8 @@ impl Resolver<'_> {
                 }
             }
             let rules = &mut self.tables[table].rules;
-            let rules = rules.entry(nr).or_insert_with(|| NumberRules::new(abi.arg_bits()));
+            let empty = || NumberRules::new(abi.arg_bits(), container);
+            let rules = rules.entry(nr).or_insert_with(empty);
             match rules.insert(rule) {
                 Ok(()) => {}
                 Err(Refusal::Conflict(other)) => return self.conflict(name, entry, other),
@@ -306,7 +313,9 @@ impl Resolver<'_> {
 
     fn finish(self, enosys_abis: &[Abi]) -> Resolution {
         let default = self.policy.default.value;
-        let newer_matters = !default.runs_call() && !matches!(default, Action::Trace(_));
+        let newer_matters = self.policy.dialect.is_some()
+            && !default.runs_call()
+            && !matches!(default, Action::Trace(_));
         let abis = self
             .tables
             .into_iter()
@@ -325,8 +334,7 @@ impl Resolver<'_> {
             .collect();
         let ruleset = Ruleset {
             abis,
-            // libseccomp's SCMP_FLTATR_ACT_BADARCH, which no runtime changes.
-            other: Action::KillThread,
+            other: self.policy.other,
             flags: self.policy.flags.iter().map(|flag| flag.value).collect(),
         };
         let failed = self.diagnostics.iter().any(Diagnostic::is_error);
@@ -345,6 +353,11 @@ fn within_mask(comparison: Comparison) -> Comparison {
     }
 }
 
+/// The comparisons of an entry as they stand.
+fn all(entry: &Entry) -> Vec<Comparison> {
+    entry.comparisons.iter().map(|c| c.value).collect()
+}
+
 /// Where an entry names a call.
 fn name_place(entry: &Entry, name: &str) -> Span {
     entry.names.iter().find(|n| n.value == name).map_or(entry.span, |n| n.span)
@@ -353,8 +366,7 @@ fn name_place(entry: &Entry, name: &str) -> Span {
 /// The conjunctions that an entry stands for: one of all its comparisons, or one of each when an
 /// argument occurs twice. So does runc, in memory of its first format.
 fn alternatives(entry: &Entry) -> Vec<Vec<Comparison>> {
-    let comparisons: Vec<Comparison> =
-        entry.comparisons.iter().map(|c| within_mask(c.value)).collect();
+    let comparisons: Vec<Comparison> = all(entry).into_iter().map(within_mask).collect();
     let twice = comparisons
         .iter()
         .enumerate()

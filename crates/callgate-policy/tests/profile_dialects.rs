@@ -58,7 +58,7 @@ fn a_stated_dialect_needs_no_note() {
         let reading = profile::read(&with(""), Some(dialect));
         assert_eq!(reading.dialect, Some(dialect));
         assert!(reading.diagnostics.is_empty(), "{}", show(&reading.diagnostics));
-        assert_eq!(reading.policy.unwrap().dialect, dialect);
+        assert_eq!(reading.policy.unwrap().dialect, Some(dialect));
     }
     assert_eq!(profile::read("{", None).dialect, None);
 }

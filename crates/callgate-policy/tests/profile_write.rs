@@ -30,7 +30,7 @@ fn bare(policy: &Policy, dialect: Dialect) -> Policy {
         min_kernel: condition.min_kernel.map(|version| here(version.value)),
     };
     Policy {
-        dialect,
+        dialect: Some(dialect),
         default: here(policy.default.value),
         architectures: match &policy.architectures {
             Architectures::Native => Architectures::Native,
@@ -39,6 +39,7 @@ fn bare(policy: &Policy, dialect: Dialect) -> Policy {
                 map.iter().map(|(main, others)| (here(main.value), all(others))).collect(),
             ),
         },
+        other: policy.other,
         flags: all(&policy.flags),
         listener: policy.listener.as_ref().map(|listener| Listener {
             path: here(listener.path.value.clone()),
@@ -49,6 +50,7 @@ fn bare(policy: &Policy, dialect: Dialect) -> Policy {
             .iter()
             .map(|entry| Entry {
                 names: all(&entry.names),
+                abis: entry.abis.clone(),
                 action: here(entry.action.value),
                 comparisons: all(&entry.comparisons),
                 includes: condition(&entry.includes),
@@ -141,6 +143,7 @@ impl Random {
         let comment = Some(self.text()).filter(|text| !text.is_empty());
         Entry {
             names: self.some(12, |random| random.pick(&names).to_owned()),
+            abis: Vec::new(),
             action: here(action),
             comparisons: self
                 .some(4, |random| Comparison::full(random.pick(&ArgIndex::ALL), random.test())),
@@ -173,9 +176,10 @@ impl Random {
         let metadata = Some(self.text()).filter(|text| !text.is_empty());
         let listener = Listener { path: here("/run/a \"path\"".to_owned()), metadata };
         Policy {
-            dialect,
+            dialect: Some(dialect),
             default: here(self.action()),
             architectures: self.architectures(dialect),
+            other: Policy::CONTAINER_OTHER,
             flags: self.some(2, |random| random.pick(&FilterFlag::ALL)),
             listener: self.often().then_some(listener),
             entries: (0..self.below(8)).map(|_| self.entry(dialect)).collect(),
@@ -323,6 +327,7 @@ fn what_no_profile_has_words_for_is_named() {
     odd.architectures = Architectures::List(vec![here(Abi::Alpha)]);
     let entry = |names: &[&str], action| Entry {
         names: names.iter().map(|name| here((*name).to_owned())).collect(),
+        abis: Vec::new(),
         action: here(action),
         comparisons: Vec::new(),
         includes: Condition::default(),

@@ -1,6 +1,85 @@
-//! The text formats that a policy is read from and written to, a module each.
+//! The text formats that policies are written in, one module each.
 //!
-//! A reader takes text and gives a [`Policy`](crate::Policy) with places in that text, or
-//! diagnostics; a writer takes a policy and nothing else.
+//! A reader takes a text and gives a policy with places, or what is wrong with the text. A writer
+//! takes a [`Policy`] and nothing else, and refuses what its format cannot say. Adding a format
+//! is adding a module and a line of [`ALL`].
 
 pub mod profile;
+
+use alloc::{string::String, vec::Vec};
+
+use callgate_diagnostic::Diagnostic;
+
+use crate::{Dialect, Policy};
+
+/// The outcome of reading a text.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Reading {
+    /// What the text says; none when a diagnostic is an error.
+    pub policy: Option<Policy>,
+    /// What can be made out of a text with errors, to look for more of them
+    /// ([`Policy::unknown_names`]); it is not what the text says.
+    pub salvaged: Option<Policy>,
+    /// Of a JSON profile, the dialect that it was read in: the one asked for, or the one found
+    /// out. None when the text was no profile at all and nobody said.
+    pub dialect: Option<Dialect>,
+    /// What was found, in the order of the text. Of a severity at most a hundred are kept; a
+    /// note at the end then says how many are not shown.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+/// A text format.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Format {
+    /// The word on the command line.
+    pub name: &'static str,
+    /// One line on who reads it.
+    pub summary: &'static str,
+    /// Reads a text; absent from formats that are only written.
+    pub read: Option<fn(&str) -> Reading>,
+    /// Whether a text looks like this format; of several the first of [`ALL`] counts.
+    pub detect: fn(&str) -> bool,
+    /// Writes a policy.
+    pub write: fn(&Policy) -> Result<String, Vec<Diagnostic>>,
+}
+
+/// Every format.
+pub const ALL: &[Format] = &[
+    Format {
+        name: "docker",
+        summary: "JSON profile as the Docker engine reads it",
+        read: Some(|text| profile::read(text, Some(Dialect::Docker))),
+        detect: looks_like_json,
+        write: |policy| profile::write(policy, Dialect::Docker),
+    },
+    Format {
+        name: "oci",
+        summary: "JSON profile as runc, crun, containerd and the kubelet read it",
+        read: Some(|text| profile::read(text, Some(Dialect::Oci))),
+        detect: looks_like_json,
+        write: |policy| profile::write(policy, Dialect::Oci),
+    },
+    Format {
+        name: "containers",
+        summary: "JSON profile as Podman, Buildah and CRI-O read it",
+        read: Some(|text| profile::read(text, Some(Dialect::Containers))),
+        detect: looks_like_json,
+        write: |policy| profile::write(policy, Dialect::Containers),
+    },
+];
+
+/// The format of this name.
+pub fn named(name: &str) -> Option<&'static Format> {
+    ALL.iter().find(|format| format.name == name)
+}
+
+/// The format that a text looks like; `None` when it looks like none.
+pub fn detect(text: &str) -> Option<&'static Format> {
+    ALL.iter().find(|format| (format.detect)(text))
+}
+
+fn looks_like_json(text: &str) -> bool {
+    text.trim_start_matches('\u{feff}').trim_start().starts_with(['{', '['])
+}

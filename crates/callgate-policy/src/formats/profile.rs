@@ -62,28 +62,12 @@ use alloc::{string::String, vec::Vec};
 
 use callgate_diagnostic::Diagnostic;
 
+use super::Reading;
 use crate::{Dialect, Policy};
 
 /// The JSON Schema (draft 2020-12) of all three dialects together, from which editors complete
 /// and check. A profile may name it by a `$schema` key, which every consumer ignores.
 pub const SCHEMA: &str = include_str!("../../schema/profile.schema.json");
-
-/// The outcome of [`read`].
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct Reading {
-    /// What the text says; none when a diagnostic is an error.
-    pub policy: Option<Policy>,
-    /// What can be made out of a text with errors, to look for more of them
-    /// ([`Policy::unknown_names`]); it is not what the text says.
-    pub salvaged: Option<Policy>,
-    /// The dialect that it was read in: the one asked for, or the one found out. None when the
-    /// text was no profile at all and nobody said.
-    pub dialect: Option<Dialect>,
-    /// What was found, in the order of the text. Of a severity at most a hundred are kept; a
-    /// note at the end then says how many are not shown.
-    pub diagnostics: Vec<Diagnostic>,
-}
 
 /// Reads a profile in the dialect of a consumer; without one, in that which its keys speak of,
 /// with a note (`dialect`) that says which.

@@ -34,6 +34,8 @@ const PATH_LIMIT: usize = 1 << 16;
 pub(super) struct NumberRules {
     /// Bits of an argument that count, 32 or 64.
     bits: u32,
+    /// In the order of the text, when they are not to combine as in libseccomp.
+    listed: Option<Vec<Rule>>,
     always: Option<Rule>,
     root: Level,
     paths: usize,
@@ -93,8 +95,11 @@ enum Class {
 type Place = (core::cmp::Reverse<u8>, Class, u64);
 
 impl NumberRules {
-    pub(super) fn new(bits: u32) -> NumberRules {
-        NumberRules { bits, always: None, root: Level::new(), paths: 0 }
+    /// No rules yet; `tree` says whether they combine as in libseccomp, or else the first of the
+    /// text that holds decides.
+    pub(super) fn new(bits: u32, tree: bool) -> NumberRules {
+        let listed = (!tree).then(Vec::new);
+        NumberRules { bits, listed, always: None, root: Level::new(), paths: 0 }
     }
 
     /// Adds a rule.
@@ -103,6 +108,13 @@ impl NumberRules {
     ///
     /// When libseccomp would refuse it, or the path limit is reached.
     pub(super) fn insert(&mut self, mut rule: Rule) -> Result<(), Refusal> {
+        if let Some(listed) = &mut self.listed {
+            if listed.len() == PATH_LIMIT {
+                return Err(Refusal::TooMany);
+            }
+            listed.push(rule);
+            return Ok(());
+        }
         if self.always.is_some() {
             return Ok(());
         }
@@ -127,7 +139,8 @@ impl NumberRules {
 
     /// The rules, the first that holds deciding.
     pub(super) fn into_ordered(self) -> Vec<Rule> {
-        let mut ordered: Vec<Rule> = self.always.into_iter().collect();
+        let mut ordered: Vec<Rule> = self.listed.unwrap_or_default();
+        ordered.extend(self.always);
         collect(self.root, &mut ordered);
         ordered
     }
@@ -268,7 +281,7 @@ mod tests {
     }
 
     fn order(bits: u32, rules: &[Rule]) -> Result<Vec<usize>, Refusal> {
-        let mut number = NumberRules::new(bits);
+        let mut number = NumberRules::new(bits, true);
         rules.iter().try_for_each(|rule| number.insert(rule.clone()))?;
         Ok(number.into_ordered().into_iter().map(|rule| rule.entry).collect())
     }

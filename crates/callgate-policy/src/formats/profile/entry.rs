@@ -26,6 +26,7 @@ impl Reader {
         let comment = fields.get("comment").map(|comment| comment.text().value.into_owned());
         let mut entry = Entry {
             names,
+            abis: Vec::new(),
             // The conditions are read even if the action is not, for what is wrong in them.
             action: action.unwrap_or(Spanned::new(Action::Allow, entry.span())),
             comparisons,

@@ -14,7 +14,7 @@ use crate::{
 };
 
 use super::{
-    Reading,
+    super::Reading,
     dialect::{self, Located, first_byte},
     errno::DEFAULT_ERRNO,
     fields::{Fields, Member},
@@ -72,9 +72,10 @@ impl Reader {
         });
         let listener = self.listener(&fields);
         Some(Policy {
-            dialect: self.dialect,
+            dialect: Some(self.dialect),
             default: default?,
             architectures,
+            other: Policy::CONTAINER_OTHER,
             flags,
             listener,
             entries,

@@ -21,7 +21,23 @@ pub(super) fn unfit(policy: &Policy, dialect: Dialect) -> Vec<Diagnostic> {
         );
     }
     check.architectures(&policy.architectures);
+    if policy.other != Policy::CONTAINER_OTHER {
+        check.cannot(
+            &format!(
+                "another architecture gets {}, and a profile always ends the thread",
+                policy.other
+            ),
+            policy.default.span,
+        );
+    }
     for (index, entry) in policy.entries.iter().enumerate() {
+        if !entry.abis.is_empty() {
+            let abis: Vec<&str> = entry.abis.iter().map(|abi| abi.name()).collect();
+            check.cannot(
+                &format!("entry {index} is for {} alone, and a profile's entries are for all its architectures", abis.join(", ")),
+                entry.span,
+            );
+        }
         check.entry(index, entry);
     }
     check.unfit
