@@ -1,7 +1,7 @@
 //! `cargo xtask bench`: what a filter costs, beside libseccomp, in one run.
 //!
-//! The measuring is an example of this package (`src/bench/main.rs`): it needs the crates that it
-//! measures, in the release profile, while the other verbs must work when those do not compile.
+//! The measuring is an example of this package (`src/bench/main.rs`), since it needs the crates
+//! that it measures, in the release profile.
 
 use std::error::Error;
 
@@ -34,11 +34,5 @@ pub fn run(args: &[String]) -> Result<bool> {
     if !cargo::command().args(build).status()?.success() {
         return Err("callgate does not build".into());
     }
-    let measure = ["run", "--quiet", "--release", "--package", "xtask", "--example", "bench", "--"];
-    let status = cargo::command().args(measure).args(args).status()?;
-    match status.code() {
-        Some(0) => Ok(true),
-        Some(1) => Ok(false),
-        _ => Err(format!("the measuring program ended with {status}").into()),
-    }
+    cargo::example("bench", &["--release"], args)
 }

@@ -14,6 +14,23 @@ pub fn command() -> Command {
     Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
 }
 
+/// Builds and runs a part of xtask that needs the workspace's crates, which the main program does
+/// without: it must work where they do not compile. The value is whether the part says yes.
+///
+/// # Errors
+///
+/// When the part does not build, or ends with another status than 0 and 1.
+pub fn example(name: &str, options: &[&str], args: &[String]) -> Result<bool> {
+    let mut command = command();
+    command.args(["run", "--quiet", "--package", "xtask", "--example", name]).args(options);
+    let status = command.arg("--").args(args).status()?;
+    match status.code() {
+        Some(0) => Ok(true),
+        Some(1) => Ok(false),
+        _ => Err(format!("`{name}` ended with {status}").into()),
+    }
+}
+
 /// The folder of the workspace.
 pub fn workspace() -> PathBuf {
     // Cargo sets the variable for what it runs; the compiled-in one is for a copy run by hand.

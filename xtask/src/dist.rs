@@ -34,8 +34,7 @@ pub fn run(args: &[String]) -> Result<bool> {
         [other, ..] => return Err(format!("unknown option {other}\n{USAGE}").into()),
     }
     let built = build()?;
-    elf::check_static(&fs::read(&built)?)
-        .map_err(|why| format!("{}: {why}", built.display()))?;
+    elf::check_static(&fs::read(&built)?).map_err(|why| format!("{}: {why}", built.display()))?;
 
     let folder = cargo::target_directory()?.join("dist");
     if folder.exists() {
@@ -48,7 +47,8 @@ pub fn run(args: &[String]) -> Result<bool> {
     let version = output(&binary, &["--version"])?;
     println!("{} runs: {}", binary.display(), String::from_utf8_lossy(&version).trim());
 
-    for (shell, file) in [("bash", "callgate.bash"), ("zsh", "_callgate"), ("fish", "callgate.fish")]
+    for (shell, file) in
+        [("bash", "callgate.bash"), ("zsh", "_callgate"), ("fish", "callgate.fish")]
     {
         let completions = output(&binary, &["generate", "completions", shell])?;
         fs::write(folder.join("completions").join(file), completions)?;

@@ -17,7 +17,8 @@ usage: cargo xtask VERB [--help]
   ci      what every change must pass: test, formatting, lints, documentation, no_std
   bench   measure callgate beside libseccomp
   dist    build the static binary, completions and man pages
-  tables  generate the system call tables";
+  tables  generate the system call tables
+  names   generate the constants of `callgate::Syscall` from them";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -28,6 +29,7 @@ fn main() -> ExitCode {
         "bench" => bench::run(rest),
         "dist" => dist::run(rest),
         "tables" => tables::run(rest),
+        "names" => cargo::example("names", &[], rest),
         "--help" | "-h" | "help" => {
             println!("{USAGE}");
             Ok(true)

@@ -1,6 +1,9 @@
 //! `cargo xtask names`: the constants of `callgate::Syscall`, one for each name of the tables.
+//!
+//! An example, not a module of the main program: it needs `callgate-syscalls`, which the main
+//! program generates and so must do without.
 
-use std::{fmt::Write, fs, path::Path};
+use std::{fmt::Write, fs, path::Path, process::ExitCode};
 
 use callgate_syscalls::all_names;
 
@@ -13,14 +16,18 @@ Writes crates/callgate/src/syscall/names.rs from the tables of callgate-syscalls
 /// Words that cannot be an identifier as they are.
 const KEYWORDS: &[&str] = &["break", "move"];
 
-pub fn run(args: &[String]) -> Result<bool, String> {
-    if !args.is_empty() {
+fn main() -> ExitCode {
+    if std::env::args().len() > 1 {
         print!("{HELP}");
-        return Ok(args == ["--help"]);
+        return ExitCode::from(2);
     }
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates/callgate/src/syscall/names.rs");
-    fs::write(&path, text()).map_err(|error| format!("{}: {error}", path.display()))?;
-    Ok(true)
+    let path =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates/callgate/src/syscall/names.rs");
+    if let Err(error) = fs::write(&path, text()) {
+        eprintln!("error: {}: {error}", path.display());
+        return ExitCode::from(2);
+    }
+    ExitCode::SUCCESS
 }
 
 fn text() -> String {
@@ -32,7 +39,11 @@ fn text() -> String {
          impl Syscall {\n",
     );
     for name in all_names() {
-        let _ = writeln!(text, "    #[doc = \"`{name}(2)`\"] pub const {}: Syscall = Syscall({name:?});", identifier(name));
+        let _ = writeln!(
+            text,
+            "    #[doc = \"`{name}(2)`\"] pub const {}: Syscall = Syscall({name:?});",
+            identifier(name)
+        );
     }
     text.push_str("}\n\n/// Every constant, sorted by name.\n#[cfg(test)]\n#[rustfmt::skip]\npub(super) const ALL: &[Syscall] = &[\n");
     for name in all_names() {

@@ -1,6 +1,10 @@
 //! The Debian packages that tests use, and why.
 
-use std::{error::Error, path::Path, process::Command};
+use std::{
+    error::Error,
+    path::Path,
+    process::{Command, Stdio},
+};
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
@@ -82,6 +86,8 @@ fn apt_get(arguments: &[&str]) -> Result<()> {
         .arg("--quiet=2")
         .args(arguments)
         .env("DEBIAN_FRONTEND", "noninteractive")
+        // dpkg's progress; what goes wrong is on standard error.
+        .stdout(Stdio::null())
         .status()
         .map_err(|error| format!("apt-get does not start ({error}); install the packages listed in xtask/src/packages.rs and pass --no-install"))?;
     if status.success() {

@@ -3,17 +3,13 @@
 #[path = "harness/filters.rs"]
 mod filters;
 mod harness;
-#[path = "../examples/interactive_copier.rs"]
-mod interactive_copier;
-#[path = "../examples/strict_copier.rs"]
-mod strict_copier;
 
 use std::fs::{self, File};
 use std::io::{Read, Write};
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
-use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::os::fd::AsRawFd;
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 
 use callgate_bpf::Action;
 use callgate_kernel::{
@@ -31,9 +27,6 @@ fn main() {
         ("exit_group_kills", exit_group_kills),
         ("strict_after_a_filter_is_refused_and_explained", strict_after_filter),
         ("the_time_stamp_counter_faults", time_stamp_counter),
-        ("a_copier_that_opened_its_files_before_copies_everything", library_copier),
-        ("an_interactive_copier_on_a_pipe", interactive_on_a_pipe),
-        ("an_interactive_copier_on_a_terminal", interactive_on_a_terminal),
         ("an_unmodified_copier_dies_at_open", unmodified_dies_at_open),
         ("an_unmodified_filter_copies_and_dies_at_exit_group", unmodified_copies),
         ("a_program_that_leaves_by_exit_keeps_its_status", unmodified_raw_exit),
@@ -47,8 +40,6 @@ fn main() {
         ("a_kill_from_outside_is_not_taken_for_strict_mode", kill_from_outside),
         ("a_traced_program_stops_and_continues", stop_and_continue),
         ("an_unprivileged_user_may_do_all_of_it", unprivileged),
-        ("_strict_copier", || _ = strict_copier::main()),
-        ("_interactive_copier", || _ = interactive_copier::main()),
         ("_runner", runner),
     ];
     harness::main(cases);
@@ -121,104 +112,6 @@ fn source(dir: &TempDir) -> (PathBuf, Vec<u8>) {
     let content: Vec<u8> = (0..100_000u32).flat_map(u32::to_le_bytes).collect();
     fs::write(&path, &content).unwrap();
     (path, content)
-}
-
-fn library_copier() {
-    let dir = TempDir::new("strict-copier");
-    let (from, content) = source(&dir);
-    let to = dir.path().join("copy");
-    let status = again("_strict_copier").args([&from, &to]).status().unwrap();
-    assert_eq!(status.code(), Some(0));
-    assert_eq!(fs::read(&to).unwrap(), content);
-}
-
-fn interactive_on_a_pipe() {
-    let dir = TempDir::new("interactive-pipe");
-    let (from, content) = source(&dir);
-    for (answer, strict) in [("y\n", true), ("n\n", false)] {
-        let to = dir.path().join(answer.trim());
-        let mut child = again("_interactive_copier")
-            .args([&from, &to])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        child.stdin.take().unwrap().write_all(answer.as_bytes()).unwrap();
-        let output = child.wait_with_output().unwrap();
-        let text = String::from_utf8(output.stdout).unwrap();
-        assert!(text.starts_with("start strict mode? [y/n] "), "{text}");
-        if strict {
-            assert_eq!(output.status.signal(), Some(libc::SIGKILL));
-            assert!(!to.exists());
-        } else {
-            assert_eq!(output.status.code(), Some(0));
-            assert_eq!(fs::read(&to).unwrap(), content);
-            assert!(text.ends_with("copied 400000 bytes\n"), "{text}");
-        }
-    }
-}
-
-fn interactive_on_a_terminal() {
-    let dir = TempDir::new("interactive-terminal");
-    let (from, content) = source(&dir);
-    for (answer, strict) in [("y\n", true), ("n\n", false)] {
-        let to = dir.path().join(answer.trim());
-        let mut command = again("_interactive_copier");
-        let (mut child, mut terminal) = on_a_terminal(&mut command);
-        let mut seen = String::new();
-        answer_when(&mut terminal, &mut seen, "copy from? ", &format!("{}\n", from.display()));
-        answer_when(&mut terminal, &mut seen, "to? ", &format!("{}\n", to.display()));
-        answer_when(&mut terminal, &mut seen, "start strict mode? [y/n] ", answer);
-        let status = child.wait().unwrap();
-        if strict {
-            assert_eq!(status.signal(), Some(libc::SIGKILL), "{seen}");
-            assert!(!to.exists());
-        } else {
-            assert_eq!(status.code(), Some(0), "{seen}");
-            assert_eq!(fs::read(&to).unwrap(), content);
-        }
-    }
-}
-
-/// Starts a program as the leader of a session on a new terminal; the other side of that.
-fn on_a_terminal(command: &mut Command) -> (Child, File) {
-    // SAFETY: each call takes numbers or a buffer with its size; the descriptors are new.
-    let (mut ours, theirs) = unsafe {
-        let ours = libc::posix_openpt(libc::O_RDWR | libc::O_NOCTTY | libc::O_CLOEXEC);
-        assert!(ours >= 0 && libc::grantpt(ours) == 0 && libc::unlockpt(ours) == 0);
-        let mut name = [0; 64];
-        assert_eq!(libc::ptsname_r(ours, name.as_mut_ptr(), name.len()), 0);
-        let theirs = libc::open(name.as_ptr(), libc::O_RDWR | libc::O_NOCTTY | libc::O_CLOEXEC);
-        assert!(theirs >= 0);
-        (File::from_raw_fd(ours), OwnedFd::from_raw_fd(theirs))
-    };
-    command.stdin(theirs.try_clone().unwrap());
-    command.stdout(theirs.try_clone().unwrap());
-    command.stderr(theirs);
-    // SAFETY: two system calls, no allocation.
-    unsafe {
-        command.pre_exec(|| {
-            libc::setsid();
-            libc::ioctl(0, libc::TIOCSCTTY, 0);
-            Ok(())
-        });
-    }
-    let child = command.spawn().unwrap();
-    // The command keeps the terminal's side open; this process must not.
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    ours.flush().unwrap();
-    (child, ours)
-}
-
-fn answer_when(terminal: &mut File, seen: &mut String, question: &str, answer: &str) {
-    let mut buffer = [0; 256];
-    let asked = seen.len();
-    while !seen[asked..].ends_with(question) {
-        let length = terminal.read(&mut buffer).unwrap();
-        assert!(length > 0, "{seen}");
-        seen.push_str(&String::from_utf8_lossy(&buffer[..length]));
-    }
-    terminal.write_all(answer.as_bytes()).unwrap();
 }
 
 fn built(dir: &TempDir, source: &str, flags: &[&str]) -> PathBuf {

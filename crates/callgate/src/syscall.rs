@@ -4,10 +4,25 @@ mod names;
 
 use std::fmt;
 
+use callgate_bpf::SyscallNr;
+use callgate_syscalls::Abi;
+
 /// A system call, whichever number it has where the filter is loaded.
 ///
-/// Every name of every ABI is a constant: `Syscall::openat`. [`Syscall::named`] finds one at run
-/// time.
+/// Every name of every ABI is a constant, as the kernel spells it: `Syscall::openat`. A name that
+/// no ABI has does not compile; [`Syscall::named`] finds one at run time.
+///
+/// ```
+/// use callgate::{Abi, Syscall};
+///
+/// assert_eq!(Syscall::named("openat"), Some(Syscall::openat));
+/// assert_eq!(Syscall::openat.number(Abi::X86_64).unwrap().0, 257);
+/// assert_eq!(Syscall::open.number(Abi::Aarch64), None);
+/// ```
+///
+/// ```compile_fail,E0599
+/// let typo = callgate::Syscall::opennat;
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Syscall(&'static str);
 
@@ -20,6 +35,11 @@ impl Syscall {
     /// The name.
     pub const fn name(self) -> &'static str {
         self.0
+    }
+
+    /// Its number on an ABI; `None` where that one lacks it.
+    pub fn number(self, abi: Abi) -> Option<SyscallNr> {
+        abi.number(self.0)
     }
 }
 

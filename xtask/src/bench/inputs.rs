@@ -29,7 +29,7 @@ pub fn of(ruleset: &Ruleset) -> Vec<Calls> {
 fn of_abi(ruleset: &Ruleset, table: &AbiRules) -> Calls {
     let answered = |data: SeccompData| (data, ruleset.decide(&data).0);
     let arch = table.abi.audit();
-    let mut numbers: Vec<_> = table.abi.syscalls().iter().map(|(nr, _)| *nr).collect();
+    let mut numbers: Vec<_> = table.abi.syscalls().map(|(nr, _)| nr).collect();
     // A number may have two names.
     numbers.dedup();
     let mut boundary = Vec::new();

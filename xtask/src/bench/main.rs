@@ -89,7 +89,11 @@ fn measure(options: &Options) -> Result<bool> {
         None => Vec::new(),
     };
 
-    let alike = subject.without(library.as_ref().map_or(&[][..], Library::unknown))?;
+    let unknown = library.as_ref().map_or(&[][..], Library::unknown);
+    let alike = subject.alike(unknown, &peers)?;
+    if !alike.lacking.is_empty() {
+        report.fact("peer lacks", alike.lacking.join(", "));
+    }
 
     progress("the program");
     report.add(counts::measure(&subject, &alike, &peers));

@@ -5,7 +5,11 @@ use std::{fs, path::Path, process::Command};
 use callgate_bpf::{ByteOrder, Layout, Program, ShiftRule};
 use callgate_verdict::Manager;
 
-use crate::{Result, long, subject::Subject};
+use crate::{
+    Result,
+    long::{self, Shape},
+    subject::Subject,
+};
 
 /// The option by which this program is started as such a process.
 pub const OPTION: &str = "--peak";
@@ -18,7 +22,7 @@ pub enum Task<'a> {
     /// Compares two stored programs.
     Compare(&'a Path, &'a Path),
     /// Gives the longest program its diagram.
-    Long,
+    Long(Shape),
 }
 
 /// Bytes of memory at most, the program itself included.
@@ -32,7 +36,7 @@ pub fn of(task: Task<'_>) -> Result<usize> {
     match task {
         Task::Start => command.arg("start"),
         Task::Compare(one, other) => command.arg("compare").args([one, other]),
-        Task::Long => command.arg("long"),
+        Task::Long(shape) => command.args(["long", shape.name()]),
     };
     let output = command.output()?;
     if !output.status.success() {
@@ -49,8 +53,9 @@ pub fn of(task: Task<'_>) -> Result<usize> {
 pub fn child(args: &[String]) -> Result<()> {
     match args {
         [task] if task == "start" => drop(Subject::new()?),
-        [task] if task == "long" => {
-            let program = long::program();
+        [task, name] if task == "long" => {
+            let shape = Shape::ALL.into_iter().find(|shape| shape.name() == name);
+            let program = long::program(shape.ok_or("not a shape")?);
             Manager::new(*program.layout()).program(&program, ShiftRule::default())?;
         }
         [task, one, other] if task == "compare" => {

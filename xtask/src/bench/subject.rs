@@ -2,13 +2,14 @@
 
 use std::fmt::Write;
 
-use callgate_bpf::Program;
+use callgate_bpf::{Program, ShiftRule, SyscallNr};
 use callgate_policy::{
     Comparison, Dialect, NewerCalls, Policy, Ruleset, Target, Test, builtin, formats::profile,
 };
 use callgate_syscalls::{Abi, CapabilitySet, KernelVersion};
+use callgate_verdict::Manager;
 
-use crate::Result;
+use crate::{Result, libseccomp::Peer};
 
 /// The profile and what Callgate makes of it.
 pub struct Subject {
@@ -30,6 +31,8 @@ pub struct Alike {
     pub ruleset: Ruleset,
     /// The program.
     pub program: Program,
+    /// Rules that the peers' library has no numbers for, though it knows the names.
+    pub lacking: Vec<String>,
 }
 
 impl Subject {
@@ -47,23 +50,36 @@ impl Subject {
         };
         let policy = profile::read(builtin.text, Some(Dialect::Docker)).policy;
         let policy = policy.ok_or("docker-default cannot be read")?;
-        let Alike { ruleset, program } = make(&policy, &target)?;
+        let Alike { ruleset, program, .. } = make(&policy, &target)?;
         Ok(Subject { text: builtin.text, target, policy, ruleset, program })
     }
 
-    /// What Callgate makes of the rules that a library has which lacks some names and does not
-    /// give newer calls an answer of their own.
+    /// What Callgate makes of the rules that the peers have. They give newer calls no answer of
+    /// their own, their library does not know some names at all, and some names not on every ABI:
+    /// those rules are taken away, until the diagrams are one or differ for another reason.
     ///
     /// # Errors
     ///
     /// As [`Subject::new`].
-    pub fn without(&self, names: &[String]) -> Result<Alike> {
+    pub fn alike(&self, unknown: &[String], peers: &[Peer]) -> Result<Alike> {
         let mut policy = self.policy.clone();
         for entry in &mut policy.entries {
-            entry.names.retain(|name| !names.contains(&name.value));
+            entry.names.retain(|name| !unknown.contains(&name.value));
         }
         policy.entries.retain(|entry| !entry.names.is_empty());
-        make(&policy, &Target { newer: NewerCalls::Default, ..self.target.clone() })
+        let target = Target { newer: NewerCalls::Default, ..self.target.clone() };
+        let mut alike = make(&policy, &target)?;
+        if let Some(peer) = peers.first() {
+            while let Some((abi, nr)) = number_lacking(&alike, &peer.program)? {
+                for table in alike.ruleset.abis.iter_mut().filter(|table| table.abi == abi) {
+                    table.rules.remove(&nr);
+                }
+                alike.program = callgate_compile::compile(&alike.ruleset)?.into_program();
+                let name = abi.name_of(nr).unwrap_or("a call");
+                alike.lacking.push(format!("{name} on {}", abi.name()));
+            }
+        }
+        Ok(alike)
     }
 
     /// The rules as a container runtime hands them to libseccomp: one for each name of each entry
@@ -90,7 +106,19 @@ impl Subject {
 fn make(policy: &Policy, target: &Target) -> Result<Alike> {
     let ruleset = policy.resolve(target).ruleset.ok_or("docker-default cannot be resolved")?;
     let program = callgate_compile::compile(&ruleset)?.into_program();
-    Ok(Alike { ruleset, program })
+    Ok(Alike { ruleset, program, lacking: Vec::new() })
+}
+
+/// A number of an ABI that the rules speak of while the program leaves it to the default.
+fn number_lacking(alike: &Alike, program: &Program) -> Result<Option<(Abi, SyscallNr)>> {
+    let mut manager = Manager::new(*program.layout());
+    let rules = manager.ruleset(&alike.ruleset)?;
+    let program = manager.program(program, ShiftRule::default())?;
+    let differ = manager.differ(rules, program)?;
+    let Some(data) = manager.witness(differ) else { return Ok(None) };
+    let Some(table) = alike.ruleset.table(&data) else { return Ok(None) };
+    let by_default = manager.decide(program, &data).action() == table.default;
+    Ok((by_default && table.rules.contains_key(&data.nr)).then_some((table.abi, data.nr)))
 }
 
 /// Index, `enum scmp_compare` of `seccomp.h`, and its two data.

@@ -96,10 +96,9 @@ fn values(spec: &Spec, root: &Path, arch: &str, wide: bool) -> Result<Values> {
                     None => name == *drop,
                 },
             });
-            if let (false, Some(value)) = (dropped, headers.value(name)) {
-                if !values.iter().any(|(n, _)| n == name) {
-                    values.push((name.to_owned(), value));
-                }
+            let again = values.iter().any(|(n, _)| n == name);
+            if let (false, false, Some(value)) = (dropped, again, headers.value(name)) {
+                values.push((name.to_owned(), value));
             }
         }
     }

@@ -1,6 +1,6 @@
 //! Writes the generated Rust files.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
 use super::Result;
@@ -35,9 +35,10 @@ pub fn numbers(header: &str, tables: &[Table]) -> String {
 /// The list of names.
 pub fn names(header: &str, names: &[String]) -> String {
     let mut out = header.to_owned();
-    let _ = writeln!(out, "pub(crate) static NAMES: [&str; {}] = [", names.len());
-    wrap(&mut out, names.iter().map(|name| format!("{name:?}")));
-    out + "];\n"
+    let _ = writeln!(out, "pub(crate) const COUNT: usize = {};", names.len());
+    out += "pub(crate) const TEXT: &str = ";
+    words(&mut out, names.iter().map(String::as_str));
+    out + ";\n"
 }
 
 /// Arguments, releases and groups of every name, and the arguments that some ABIs have instead.
@@ -48,13 +49,8 @@ pub fn syscalls(
     since: &BTreeMap<String, Release>,
     masks: &BTreeMap<String, u32>,
 ) -> Result<String> {
-    let mut pool = Pool::default();
-    for arguments in signatures.common.values() {
-        pool.add(arguments)?;
-    }
-    for arguments in signatures.special.values().flat_map(BTreeMap::values) {
-        pool.add(arguments)?;
-    }
+    let special = signatures.special.values().flat_map(BTreeMap::values);
+    let pool = Pool::new(signatures.common.values().chain(special))?;
     let mut out = header.to_owned();
     out += "use crate::syscall::{Arg, Special, Syscall};\n";
     out += "use super::{args, pool, row, special, unknown, Type};\n\n";
@@ -66,7 +62,7 @@ pub fn syscalls(
         let _ = writeln!(out, "({c_type:?},{bits},{pointer},{signed}),");
     }
     out += "];\n\n/// Name and type of every distinct list of arguments.\n";
-    let _ = writeln!(out, "const ARGS: [Arg; {0}] = pool(&TYPES, [", pool.arguments.len());
+    let _ = writeln!(out, "static ARGS: [Arg; {0}] = pool(&TYPES, [", pool.arguments.len());
     let flat = pool.arguments.iter().map(|(name, at)| format!("({name:?},{at})"));
     wrap(&mut out, flat);
     out += "]);\n\n/// Name, arguments (first and how many in the pool), release, groups.\n";
@@ -99,13 +95,13 @@ pub fn groups(header: &str, groups: &[Group]) -> String {
     let _ = writeln!(
         out,
         "/// By name, which is the order of the bits in a call's mask.\n\
-         pub(crate) static MEMBERS: [(&str, &[&str]); {}] = [",
+         pub(crate) const MEMBERS: [(&str, &str); {}] = [",
         groups.len()
     );
     for group in groups {
-        let _ = writeln!(out, "({:?}, &[", group.name);
-        wrap(&mut out, group.members.iter().map(|member| format!("{member:?}")));
-        out += "]),\n";
+        let _ = write!(out, "({:?}, ", group.name);
+        words(&mut out, group.members.iter().map(String::as_str));
+        out += "),\n";
     }
     out + "];\n"
 }
@@ -116,9 +112,9 @@ pub fn constants(header: &str, sets: &[Set]) -> String {
     out += "use crate::constants::ConstantSet;\nuse super::{Variant, set, variant};\n\n";
     let _ = writeln!(out, "pub(crate) static SETS: [ConstantSet; {}] = [", sets.len());
     for set in sets {
-        let _ = writeln!(out, "set({:?},{:#x},&[", set.spec.name, set.spec.field);
+        let _ = write!(out, "set({:?},{:#x},", set.spec.name, set.spec.field);
         pairs(&mut out, &set.common);
-        out += "]),\n";
+        out += "),\n";
     }
     out += "];\n\n/// Tables whose values are others: those, and the names that they lack.\n";
     let count: usize = sets.iter().map(|set| set.special.len()).sum();
@@ -129,11 +125,12 @@ pub fn constants(header: &str, sets: &[Set]) -> String {
                 values.iter().filter(|pair| !set.common.contains(pair)).cloned().collect();
             let has = |name: &str| values.iter().any(|(n, _)| n == name);
             let lacks = set.common.iter().filter(|(name, _)| !has(name));
-            let _ = writeln!(out, "variant({at},&{tables:?},&SETS[{at}],&[");
+            let tables = tables.join(" ");
+            let _ = write!(out, "variant({at},{tables:?},&SETS[{at}],");
             pairs(&mut out, &other);
-            out += "],&[\n";
-            wrap(&mut out, lacks.map(|(name, _)| format!("{name:?}")));
-            out += "]),\n";
+            out += ",";
+            words(&mut out, lacks.map(|(name, _)| name.as_str()));
+            out += "),\n";
         }
     }
     let mut uses: Vec<(&str, u8, usize)> = Vec::new();
@@ -147,30 +144,34 @@ pub fn constants(header: &str, sets: &[Set]) -> String {
     out + "];\n"
 }
 
+/// Names in one text and values in a list: a list of names would cost a relocation for each when
+/// a program starts.
 fn pairs(out: &mut String, values: &Values) {
-    wrap(out, values.iter().map(|(name, value)| format!("({name:?},{value:#x})")));
+    words(out, values.iter().map(|(name, _)| name.as_str()));
+    out.push_str(",&[\n");
+    wrap(out, values.iter().map(|(_, value)| format!("{value:#x}")));
+    out.push(']');
 }
 
 /// The error numbers.
 pub fn errno(header: &str, set: &Set) -> String {
     let mut out = header.to_owned();
-    let list = |out: &mut String, values: &Values| {
-        wrap(out, values.iter().map(|(name, value)| format!("({name:?},{value})")));
-    };
+    out += "use super::Numbers;\n\n";
     out += "/// By number; of two names for one the first is the usual.\n";
-    out += "pub(crate) static COMMON: &[(&str, u16)] = &[\n";
-    list(&mut out, &set.common);
-    out += "];\n\n/// Tables with other numbers.\n";
-    out += "pub(crate) static SPECIAL: &[(&[&str], &[(&str, u16)])] = &[\n";
+    out += "pub(crate) static COMMON: Numbers = (";
+    pairs(&mut out, &set.common);
+    out += ");\n\n/// Tables with other numbers.\n";
+    let _ =
+        writeln!(out, "pub(crate) static SPECIAL: [(&str, Numbers); {}] = [", set.special.len());
     for (tables, values) in &set.special {
-        let _ = writeln!(out, "(&{tables:?}, &[");
-        list(&mut out, values);
-        out += "]),\n";
+        let _ = write!(out, "({:?}, (", tables.join(" "));
+        pairs(&mut out, values);
+        out += ")),\n";
     }
     out + "];\n"
 }
 
-/// The distinct argument lists one after another.
+/// Every argument list as a stretch of one long list.
 #[derive(Default)]
 struct Pool {
     types: Vec<(String, Kind)>,
@@ -179,14 +180,42 @@ struct Pool {
 }
 
 impl Pool {
-    fn add(&mut self, list: &[Argument]) -> Result<()> {
-        if self.places.contains_key(list) {
-            return Ok(());
+    /// Long lists first, so that short ones are found inside them.
+    fn new<'a>(lists: impl Iterator<Item = &'a Vec<Argument>>) -> Result<Pool> {
+        let distinct: BTreeSet<&Vec<Argument>> = lists.collect();
+        let mut ordered: Vec<&Vec<Argument>> = distinct.into_iter().collect();
+        ordered.sort_by_key(|list| std::cmp::Reverse(list.len()));
+        let mut pool = Pool::default();
+        for list in ordered {
+            let items = pool.items(list)?;
+            let place = pool.find_or_append(&items);
+            pool.places.insert(list.clone(), place);
         }
-        self.places.insert(list.to_vec(), self.arguments.len());
+        Ok(pool)
+    }
+
+    fn find_or_append(&mut self, items: &[(String, usize)]) -> usize {
+        if items.is_empty() {
+            return 0;
+        }
+        if let Some(at) = self.arguments.windows(items.len()).position(|w| w == items) {
+            return at;
+        }
+        let overlap = (0..items.len())
+            .rev()
+            .find(|n| self.arguments.ends_with(&items[..*n]))
+            .unwrap_or_default();
+        let at = self.arguments.len() - overlap;
+        self.arguments.extend_from_slice(&items[overlap..]);
+        at
+    }
+
+    /// Names and places of types.
+    fn items(&mut self, list: &[Argument]) -> Result<Vec<(String, usize)>> {
+        let mut items = Vec::new();
         for argument in list {
-            let at = self.types.iter().position(|(t, _)| *t == argument.c_type);
-            let at = match at {
+            let known = self.types.iter().position(|(t, _)| *t == argument.c_type);
+            let at = match known {
                 Some(at) => at,
                 None => {
                     let kind = types::kind(&argument.c_type)?;
@@ -194,14 +223,36 @@ impl Pool {
                     self.types.len() - 1
                 }
             };
-            self.arguments.push((argument.name.clone(), at));
+            items.push((argument.name.clone(), at));
         }
-        Ok(())
+        Ok(items)
     }
 
     fn place(&self, list: &[Argument]) -> Result<usize> {
         self.places.get(list).copied().ok_or_else(|| "an argument list is not in the pool".into())
     }
+}
+
+/// One text of words with a space between, over several lines.
+fn words<'w>(out: &mut String, words: impl Iterator<Item = &'w str>) {
+    let words: Vec<&str> = words.collect();
+    let mut lines = vec![String::new()];
+    for (i, word) in words.iter().enumerate() {
+        if lines.last().is_some_and(|line| line.len() + word.len() > 95) {
+            lines.push(String::new());
+        }
+        if let Some(line) = lines.last_mut() {
+            line.push_str(word);
+            if i + 1 < words.len() {
+                line.push(' ');
+            }
+        }
+    }
+    let quoted: Vec<String> = lines.iter().map(|line| format!("{line:?}")).collect();
+    let _ = match quoted.as_slice() {
+        [one] => write!(out, "{one}"),
+        several => write!(out, "concat!(\n{})", several.join(",\n")),
+    };
 }
 
 /// Items separated by commas in lines of about 100 columns.

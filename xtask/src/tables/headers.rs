@@ -137,11 +137,9 @@ impl Headers {
             "undef" if on => {
                 self.macros.remove(name);
             }
-            "define" if on => {
-                // Macros with parameters are expressions of another kind.
-                if !rest[name.len()..].starts_with('(') {
-                    self.define(name, rest[name.len()..].trim());
-                }
+            // Macros with parameters are expressions of another kind.
+            "define" if on && !rest[name.len()..].starts_with('(') => {
+                self.define(name, rest[name.len()..].trim());
             }
             _ => {}
         }

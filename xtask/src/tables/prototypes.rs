@@ -262,7 +262,8 @@ fn tidy(c_type: &str) -> String {
     };
     let mut out = String::new();
     for word in spaced.split_whitespace().filter(dropped) {
-        if !out.is_empty() && !(word == "*" && out.ends_with('*')) {
+        let joined = out.is_empty() || (word == "*" && out.ends_with('*'));
+        if !joined {
             out.push(' ');
         }
         out.push_str(word);

@@ -1,12 +1,14 @@
 //! Copies a file in strict mode: opens both files, gives everything else up, copies.
 //!
 //! ```console
-//! $ cargo run --example strict_copier -- /etc/hostname copy
+//! $ cargo run -p callgate --example strict_copier -- /etc/hostname copy
+//! $ cmp /etc/hostname copy && echo the same
+//! the same
 //! ```
 //!
-//! From [`callgate_kernel::strict`] on, the process may only read, write and exit. Should the
-//! code that handles the data be taken over, there is no file that it could open and nobody that
-//! it could call.
+//! From [`callgate::strict()`] on, the process may only read, write and exit. Should the code that
+//! handles the data be taken over, there is no file that it could open and nobody that it could
+//! call.
 
 use std::env;
 use std::fs::File;
@@ -25,7 +27,7 @@ pub fn main() -> ExitCode {
         (Err(error), _) => return fail(&from.display(), &error),
         (_, Err(error)) => return fail(&to.display(), &error),
     };
-    if let Err(error) = callgate_kernel::strict() {
+    if let Err(error) = callgate::strict() {
         return fail(&"strict", &error);
     }
 
@@ -42,7 +44,7 @@ pub fn main() -> ExitCode {
         }
     };
     // Returning from main would call exit_group, which kills.
-    callgate_kernel::exit_strict(status)
+    callgate::exit_strict(status)
 }
 
 fn fail(what: &dyn std::fmt::Display, error: &dyn std::fmt::Display) -> ExitCode {

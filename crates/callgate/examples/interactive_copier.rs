@@ -1,15 +1,19 @@
 //! Asks whether to start strict mode, and then copies a file.
 //!
 //! ```console
-//! $ cargo run --example interactive_copier -- /etc/hostname copy
+//! $ cargo build -p callgate --example interactive_copier
+//! $ target/debug/examples/interactive_copier /etc/hostname copy
 //! start strict mode? [y/n] y
 //! Killed
 //! $ ls copy
 //! ls: cannot access 'copy': No such file or directory
+//! $ target/debug/examples/interactive_copier /etc/hostname copy
+//! start strict mode? [y/n] n
+//! copied 9 bytes
 //! ```
 //!
 //! With `y` it dies by SIGKILL when it opens the first file: the files have to be open before
-//! strict mode begins, as `strict_copier` has it. With `n` it copies.
+//! strict mode begins, as `strict_copier` has it. Without arguments it asks for the names too.
 
 use std::env;
 use std::ffi::OsString;
@@ -37,7 +41,7 @@ fn copy() -> io::Result<u64> {
     let from = argument("copy from? ")?;
     let to = argument("to? ")?;
     if ask("start strict mode? [y/n] ")? == "y" {
-        callgate_kernel::strict().map_err(io::Error::other)?;
+        callgate::strict().map_err(io::Error::other)?;
     }
     let mut input = File::open(from)?;
     let mut output = File::create(to)?;

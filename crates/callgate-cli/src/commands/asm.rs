@@ -1,0 +1,63 @@
+//! `callgate asm`: a listing as a program again.
+
+use std::{fs, io::Read, path::PathBuf};
+
+use callgate_bpf::{ByteOrder, Layout, asm};
+use callgate_syscalls::Abi;
+use clap::Args as ClapArgs;
+
+use super::{Answer, Failure};
+use crate::{
+    output,
+    target::{ByteOrderArgs, parse_abi},
+};
+
+const AFTER_HELP: &str = "\
+It reads what `callgate disasm` writes, to the byte, and text of one's own:
+
+  start:  ld   [nr]
+          jeq  #59, deny, allow    ; execve
+  deny:   ret  errno(1)
+  allow:  ret  allow
+
+Example:
+  callgate disasm docker-default | callgate asm - -o docker.bpf";
+
+/// Assemble a listing to a BPF program
+#[derive(ClapArgs, Debug)]
+#[command(after_help = AFTER_HELP)]
+pub struct Args {
+    /// The listing, or `-` for standard input
+    listing: String,
+
+    /// Write to this file, which appears whole or not at all [default: standard output]
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+
+    /// The architecture whose byte order the program has [default: this machine's]
+    #[arg(long, value_name = "ARCH", value_parser = parse_abi)]
+    arch: Option<Abi>,
+
+    #[command(flatten)]
+    order: ByteOrderArgs,
+}
+
+pub fn main(args: Args) -> Result<Answer, Failure> {
+    let (name, text) = if args.listing == "-" {
+        let mut text = String::new();
+        let read = std::io::stdin().lock().read_to_string(&mut text);
+        ("standard input".to_owned(), read.map(|_| text))
+    } else {
+        (args.listing.clone(), fs::read_to_string(&args.listing))
+    };
+    let text = text.map_err(|error| format!("{name}: {error}"))?;
+    let order: ByteOrder = args.order.order(args.arch);
+    let program = asm::assemble(&text, Layout::seccomp(order))
+        .map_err(|error| format!("{name}:{}:{}: {error}", error.line(), error.column()))?;
+    let bytes = program.to_bytes(order);
+    match &args.output {
+        Some(path) => output::write_file(path, &bytes)?,
+        None => output::print_bytes(&bytes)?,
+    }
+    Ok(Answer::Yes)
+}

@@ -1,0 +1,47 @@
+//! `callgate doctor`: what this kernel and this process can do.
+
+#[cfg(target_os = "linux")]
+mod findings;
+#[cfg(target_os = "linux")]
+mod verbs;
+
+use clap::Args as ClapArgs;
+
+use super::{Answer, Failure};
+
+const AFTER_HELP: &str = "\
+Everything is tried in short-lived children; nothing of this machine or process changes.
+
+Example:
+  callgate doctor";
+
+/// Say what this kernel and this process can do with seccomp
+#[derive(ClapArgs, Debug)]
+#[command(after_help = AFTER_HELP)]
+pub struct Args {
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[cfg(not(target_os = "linux"))]
+pub fn main(_: Args) -> Result<Answer, Failure> {
+    Err(Failure::Message(
+        "doctor asks a Linux kernel; on this system compile, check, disasm, syscall and caps work"
+            .to_owned(),
+    ))
+}
+
+#[cfg(target_os = "linux")]
+pub fn main(args: Args) -> Result<Answer, Failure> {
+    use crate::output;
+    let features = callgate_kernel::Features::probe();
+    let report = findings::Report::of(&features);
+    let verbs = verbs::table(&features);
+    if args.json {
+        output::print_json(&serde_json::json!({ "sections": report.sections, "verbs": verbs }))?;
+    } else {
+        output::print(&format!("{}{}", report.text(), verbs::text(&verbs)))?;
+    }
+    Ok(Answer::Yes)
+}

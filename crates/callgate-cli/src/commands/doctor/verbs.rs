@@ -1,0 +1,80 @@
+//! Each verb, and what it can do for whom.
+
+use std::fmt::Write;
+
+use callgate_kernel::Features;
+use serde::Serialize;
+
+/// One verb under four circumstances, and here and now.
+#[derive(Serialize)]
+pub struct Verb {
+    name: &'static str,
+    here: String,
+    root: &'static str,
+    user: &'static str,
+    container: &'static str,
+    filtered: &'static str,
+}
+
+pub fn table(features: &Features) -> Vec<Verb> {
+    let filter = features.seccomp.filter.works();
+    let strict = features.seccomp.strict.works() && features.system.trace_child.works();
+    let yes = |works: bool| if works { "works" } else { "does not work" }.to_owned();
+    let anywhere = |name| Verb {
+        name,
+        here: yes(true),
+        root: "all",
+        user: "all",
+        container: "all",
+        filtered: "all",
+    };
+    vec![
+        Verb {
+            name: "run",
+            here: yes(filter),
+            root: "all",
+            user: "all but capabilities it lacks; the bounding set stays",
+            container: "within what the container allows; kills are not named",
+            filtered: "adds to the filters that hold",
+        },
+        Verb {
+            name: "run --strict",
+            here: yes(strict),
+            root: "all",
+            user: "all",
+            container: "no: EINVAL under the container's filter",
+            filtered: "no: EINVAL",
+        },
+        anywhere("compile"),
+        anywhere("check"),
+        anywhere("diff"),
+        anywhere("disasm"),
+        anywhere("explain"),
+        anywhere("syscall"),
+        anywhere("caps"),
+        Verb {
+            name: "doctor",
+            here: yes(true),
+            root: "all",
+            user: "says what it may not read",
+            container: "what the container shows",
+            filtered: "what the filter lets it try",
+        },
+    ]
+}
+
+pub fn text(verbs: &[Verb]) -> String {
+    let mut text = "verbs\n".to_owned();
+    let mut row = |cells: [&str; 6]| {
+        let [name, here, root, user, container, filtered] = cells;
+        let _ = writeln!(
+            text,
+            "  {name:<13} {here:<14} {root:<5} {user:<52} {container:<54} {filtered}"
+        );
+    };
+    row(["", "here", "root", "an ordinary user", "in a container", "under a filter"]);
+    for Verb { name, here, root, user, container, filtered } in verbs {
+        row([name, here, root, user, container, filtered]);
+    }
+    text
+}

@@ -1,0 +1,181 @@
+//! The ordinary case: compile the profile, ask the filter about our own calls, start.
+
+use callgate_bpf::{Action, ByteOrder, Layout, Program, SeccompData, ShiftRule};
+use callgate_kernel::{Launch, has_sys_admin, no_new_privs};
+use callgate_policy::{FilterFlag, Policy, Ruleset, Target};
+use callgate_syscalls::Abi;
+
+use super::{Args, capabilities, outcome};
+use crate::{
+    commands::Failure,
+    report,
+    source::{Profile, Source, other_byte_order},
+    target::{native, resolve, running_kernel},
+};
+
+/// A filter that is ready to be loaded.
+struct Ready {
+    program: Program,
+    flags: Vec<FilterFlag>,
+}
+
+pub fn run(args: Args) -> Result<u8, Failure> {
+    let source = Source::open(&args.profile, args.reading.dialect())?;
+    let docker = matches!(&source, Source::Profile(p) if p.builtin.is_some_and(|b| b.name == "docker-default"));
+    if args.keep_privileges {
+        may_load_as_it_is()?;
+    }
+    let capabilities = capabilities::plan(&args, docker)?;
+    let ready = match source {
+        Source::Profile(mut profile) => {
+            let target = Target {
+                native: native()?,
+                abis: None,
+                capabilities: capabilities.command,
+                kernel: running_kernel()?,
+                newer: args.newer.newer(),
+            };
+            from_profile(&mut profile, &args, &target)?
+        }
+        Source::Program { name, bytes } => from_program(&name, &bytes, &args)?,
+    };
+    if !args.cap_drop.is_empty() && !capabilities.plan.kept_bounding().is_empty() {
+        report::note(kept_bounding(&args));
+    }
+    if args.verbose {
+        let caps = if capabilities.changed { "set to" } else { "left at" };
+        report::note(format!("capabilities {caps}: {}", capabilities.command));
+    }
+    let log = args.log || ready.flags.contains(&FilterFlag::Log);
+    let mut launch =
+        Launch::new(&args.command).filter(&ready.program).capabilities(capabilities.plan);
+    if log {
+        launch = launch.log();
+    }
+    if ready.flags.contains(&FilterFlag::SpecAllow) {
+        launch = launch.spec_allow();
+    }
+    if args.keep_privileges {
+        launch = launch.keep_privileges();
+    }
+    permit_start(&launch, &ready.program, &args.profile)?;
+    outcome::start(launch)
+}
+
+/// The kernel's rule for who may load a filter, told before the kernel says EACCES.
+fn may_load_as_it_is() -> Result<(), Failure> {
+    // What cannot be asked, the kernel will judge.
+    if has_sys_admin().unwrap_or(true) || no_new_privs().unwrap_or(true) {
+        return Ok(());
+    }
+    Err(Failure::Message(
+        "--keep-privileges takes CAP_SYS_ADMIN, which this process does not have: who has neither that nor no_new_privs may not load a filter (EACCES). Leave the option out, and no_new_privs is set".to_owned(),
+    ))
+}
+
+fn kept_bounding(args: &Args) -> String {
+    let consequence = if args.keep_privileges {
+        "a setuid program that the command executes can still gain from it"
+    } else {
+        "with no_new_privs nothing that the command executes can gain from it"
+    };
+    format!("the bounding set stays as it is, since changing it takes CAP_SETPCAP; {consequence}")
+}
+
+fn from_profile(profile: &mut Profile, args: &Args, target: &Target) -> Result<Ready, Failure> {
+    let ruleset = resolve(profile, &args.reading, target);
+    profile.print_diagnostics(args.verbose, "nothing was loaded");
+    let (Some(ruleset), Some(policy)) = (ruleset, &profile.policy) else {
+        return Err(Failure::Reported);
+    };
+    let compiled = callgate_compile::compile(&ruleset)
+        .map_err(|error| format!("{}: {error}; nothing was loaded", profile.name))?;
+    if !args.allow_unanswered {
+        refuse_unanswered(policy, &ruleset, &profile.name)?;
+    }
+    if args.verbose {
+        let abis: Vec<&str> = ruleset.abis.iter().map(|table| table.abi.name()).collect();
+        report::note(format!(
+            "{}: for {}, kernel {}, {}; {} instructions, proved",
+            profile.name,
+            abis.join(", "),
+            target.kernel,
+            match args.newer.newer() {
+                callgate_policy::NewerCalls::Default => "newer calls get the default",
+                callgate_policy::NewerCalls::Enosys => "newer calls get ENOSYS",
+                callgate_policy::NewerCalls::LikeRunc => "newer calls as runc has them",
+            },
+            compiled.program().len(),
+        ));
+    }
+    Ok(Ready { program: compiled.into_program(), flags: ruleset.flags })
+}
+
+fn from_program(name: &str, bytes: &[u8], args: &Args) -> Result<Ready, Failure> {
+    let order = ByteOrder::NATIVE;
+    let program = Program::from_bytes(bytes, order, Layout::seccomp(order)).map_err(|error| {
+        let hint = other_byte_order(bytes, order);
+        format!("{name}: the kernel would refuse this program: {error}{hint}")
+    })?;
+    if args.verbose {
+        report::note(format!("{name}: {} instructions", program.len()));
+    }
+    Ok(Ready { program, flags: Vec::new() })
+}
+
+/// Nobody listens and nobody traces: such calls would end in ENOSYS.
+fn refuse_unanswered(policy: &Policy, ruleset: &Ruleset, name: &str) -> Result<(), Failure> {
+    let unanswered = |action: Action| matches!(action, Action::UserNotif | Action::Trace(_));
+    let rule = ruleset
+        .abis
+        .iter()
+        .flat_map(|table| table.rules.values().flatten())
+        .find(|rule| unanswered(rule.action));
+    let (action, what) = match rule {
+        Some(rule) => {
+            let names: Vec<&str> =
+                policy.entries[rule.entry].names.iter().map(|n| n.value.as_str()).collect();
+            (rule.action, names.join(", "))
+        }
+        None if unanswered(policy.default.value) => (policy.default.value, "the default".into()),
+        None => return Ok(()),
+    };
+    let (word, who) = match action {
+        Action::UserNotif => ("SCMP_ACT_NOTIFY", "no supervisor listens"),
+        _ => ("SCMP_ACT_TRACE", "no tracer is attached"),
+    };
+    Err(Failure::Message(format!(
+        "{name}: {what}: {word}, but under `run` {who}, so the calls would fail with ENOSYS. Use another action, or --allow-unanswered to start all the same"
+    )))
+}
+
+/// The filter must let us get from loading it to the command.
+fn permit_start(launch: &Launch, program: &Program, name: &str) -> Result<(), Failure> {
+    for data in launch.calls_after_load() {
+        let action =
+            program.run(&data.words(ByteOrder::NATIVE), ShiftRule::of_kernel(data.arch)).action();
+        if !action.runs_call() {
+            return Err(Failure::Message(format!(
+                "{name}: the command could not be started: `{}` must be allowed, which comes between loading the filter and the command, and the filter answers {action}. {}",
+                call_name(&data),
+                advice(&data),
+            )));
+        }
+    }
+    Ok(())
+}
+
+fn call_name(data: &SeccompData) -> String {
+    let name = Abi::native().and_then(|abi| abi.name_of(data.nr));
+    name.map_or_else(|| data.nr.to_string(), str::to_owned)
+}
+
+fn advice(data: &SeccompData) -> &'static str {
+    match call_name(data).as_str() {
+        "capset" | "prctl" => "Allow it, or leave the capability sets alone with --cap-keep",
+        "execve" => {
+            "Allow it; a program that loads its filter itself, after its start, needs no execve (see the library)"
+        }
+        _ => "Allow it in the profile",
+    }
+}

@@ -1,0 +1,96 @@
+//! What a source means: its verdict diagram, beside what it was read from.
+
+use callgate_bpf::{ByteOrder, Layout, Program, ShiftRule};
+use callgate_policy::{Ruleset, Target};
+use callgate_syscalls::Abi;
+use callgate_verdict::{Diagram, Manager, TooComplex};
+
+use crate::{
+    commands::Failure,
+    source::{Profile, Source},
+    target::{ByteOrderArgs, ReadingArgs, TargetArgs, resolve},
+};
+
+/// How sources are read; several in one command are read alike.
+pub struct Context {
+    pub target: Target,
+    order: ByteOrder,
+    shifts: ShiftRule,
+    reading: ReadingArgs,
+}
+
+/// A source and its meaning.
+pub struct Meaning {
+    pub name: String,
+    /// Words as the source has them.
+    pub raw: Diagram,
+    /// What the kernel does.
+    pub acted: Diagram,
+    pub origin: Origin,
+}
+
+/// What a source was.
+pub enum Origin {
+    Profile { profile: Box<Profile>, ruleset: Ruleset },
+    Program(Program),
+}
+
+impl Context {
+    /// # Errors
+    ///
+    /// When this machine's ABI or kernel is asked for and not known.
+    pub fn new(
+        reading: ReadingArgs,
+        target: &TargetArgs,
+        order: &ByteOrderArgs,
+    ) -> Result<Context, String> {
+        let arch = target.arch.first().copied();
+        let kernel = arch.or(Abi::native());
+        Ok(Context {
+            target: target.target()?,
+            order: order.order(arch),
+            shifts: kernel.map_or_else(ShiftRule::default, |abi| ShiftRule::of_kernel(abi.audit())),
+            reading,
+        })
+    }
+
+    /// A manager in which everything that this command compares is made.
+    pub fn manager(&self) -> Manager {
+        Manager::new(Layout::seccomp(self.order))
+    }
+
+    pub fn shifts(&self) -> ShiftRule {
+        self.shifts
+    }
+
+    pub fn order(&self) -> ByteOrder {
+        self.order
+    }
+
+    /// Reads a source and makes its diagram.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be read, has errors, would be refused by the kernel, or is too complex.
+    pub fn read(&self, manager: &mut Manager, argument: &str) -> Result<Meaning, Failure> {
+        let unknown = |error: TooComplex| format!("{argument}: its meaning is unknown: {error}");
+        let (name, raw, origin) = match Source::open(argument, self.reading.dialect())? {
+            Source::Program { name, bytes } => {
+                let layout = Layout::seccomp(self.order);
+                let program = Program::from_bytes(&bytes, self.order, layout)
+                    .map_err(|error| format!("{name}: the kernel would refuse it: {error}"))?;
+                let raw = manager.program(&program, self.shifts).map_err(unknown)?;
+                (name, raw, Origin::Program(program))
+            }
+            Source::Profile(mut profile) => {
+                let ruleset = resolve(&mut profile, &self.reading, &self.target);
+                profile.print_diagnostics(false, "it has no meaning");
+                let ruleset = ruleset.ok_or(Failure::Reported)?;
+                let raw = manager.ruleset(&ruleset).map_err(unknown)?;
+                (profile.name.clone(), raw, Origin::Profile { profile, ruleset })
+            }
+        };
+        let acted = manager.act(raw).map_err(unknown)?;
+        Ok(Meaning { name, raw, acted, origin })
+    }
+}

@@ -1,0 +1,73 @@
+//! Where results go: standard output, or a file that appears whole or not at all.
+
+use std::{
+    fs::{self, File},
+    io::{self, IsTerminal, Write},
+    path::{Path, PathBuf},
+};
+
+use serde::Serialize;
+
+/// Writes a result to standard output. A reader that went away is no error.
+pub fn print(text: &str) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    ignore_closed(stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()))
+}
+
+/// Writes bytes to standard output, unless that is a terminal.
+pub fn print_bytes(bytes: &[u8]) -> io::Result<()> {
+    if io::stdout().is_terminal() {
+        return Err(io::Error::other(
+            "raw bytes would be written to a terminal; name a file with -o, or choose another --format",
+        ));
+    }
+    let mut stdout = io::stdout().lock();
+    ignore_closed(stdout.write_all(bytes).and_then(|()| stdout.flush()))
+}
+
+/// Writes a value to standard output as indented JSON.
+pub fn print_json(value: &impl Serialize) -> io::Result<()> {
+    let mut text = serde_json::to_string_pretty(value)?;
+    text.push('\n');
+    print(&text)
+}
+
+/// Writes a file so that it appears whole or not at all: into a temporary file beside it, which
+/// then takes its name.
+pub fn write_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let named =
+        |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
+    // A device or a pipe cannot be replaced, only written to.
+    if fs::metadata(path).is_ok_and(|meta| !meta.is_file()) {
+        return fs::write(path, bytes).map_err(named);
+    }
+    // A link stays a link, and a file that was there keeps its mode.
+    let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let temporary = beside(&target);
+    let written = File::create_new(&temporary)
+        .and_then(|mut file| {
+            if let Ok(before) = fs::metadata(&target) {
+                file.set_permissions(before.permissions())?;
+            }
+            file.write_all(bytes)?;
+            file.sync_all()
+        })
+        .and_then(|()| fs::rename(&temporary, &target));
+    if written.is_err() {
+        // The error that counts is the one above.
+        let _ = fs::remove_file(&temporary);
+    }
+    written.map_err(named)
+}
+
+fn beside(path: &Path) -> PathBuf {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    path.with_file_name(format!(".{name}.{}", std::process::id()))
+}
+
+fn ignore_closed(result: io::Result<()>) -> io::Result<()> {
+    match result {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        other => other,
+    }
+}

@@ -1,0 +1,10 @@
+//! Errors and findings on standard error, or as JSON.
+
+mod json;
+mod places;
+mod text;
+
+pub use self::{
+    json::{JsonDiagnostic, diagnostics as json_diagnostics},
+    text::{diagnostics, error, note, printable_name, warning},
+};
