@@ -5,6 +5,7 @@ use std::{collections::BTreeSet, fmt::Write};
 use callgate_policy::{Dialect, builtin, formats::profile};
 use callgate_syscalls::Capability;
 use clap::Args as ClapArgs;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{Answer, Failure};
@@ -27,7 +28,7 @@ pub struct Args {
     json: bool,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct Row {
     number: u8,
     name: &'static str,
@@ -104,4 +105,9 @@ fn details(row: &Row) -> String {
         "{} (number {}, since Linux {})\n  {}\n  docker-default opens with it: {opens}\n",
         row.name, row.number, row.since, row.description
     )
+}
+
+/// The schema of what --json prints.
+pub fn schema() -> schemars::Schema {
+    schemars::schema_for!(Vec<Row>)
 }

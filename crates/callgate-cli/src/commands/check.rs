@@ -5,6 +5,7 @@ mod usage;
 use callgate_diagnostic::Severity;
 use callgate_policy::Dialect;
 use clap::{Args as ClapArgs, ValueEnum};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{Answer, Failure};
@@ -69,7 +70,7 @@ impl Consumer {
     }
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct Json<'a> {
     source: &'a str,
     dialect: Option<&'static str>,
@@ -124,4 +125,9 @@ fn summary(profile: &Profile, usage: &[usage::Use]) -> String {
         text.push_str(&format!("\n# {what}\n{lines}\n"));
     }
     text
+}
+
+/// The schema of what --json prints.
+pub fn schema() -> schemars::Schema {
+    schemars::schema_for!(Json<'static>)
 }

@@ -150,3 +150,8 @@ fn same_rules(a: &Ruleset, b: &Ruleset) -> bool {
     };
     anonymous(a) == anonymous(b)
 }
+
+/// The schema of what --json prints.
+pub fn schema() -> schemars::Schema {
+    schemars::schema_for!(statistics::Json<'static>)
+}

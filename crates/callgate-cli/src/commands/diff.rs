@@ -6,6 +6,7 @@ pub use self::rows::{call, verb};
 
 use callgate_verdict::TooComplex;
 use clap::Args as ClapArgs;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{Answer, Failure};
@@ -55,7 +56,7 @@ pub struct Args {
     json: bool,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct Json<'a> {
     a: &'a str,
     b: &'a str,
@@ -105,4 +106,9 @@ pub fn main(args: Args) -> Result<Answer, Failure> {
     }
     let yes = if args.subset { weaker_call.is_none() } else { differences.is_empty() };
     Ok(if yes { Answer::Yes } else { Answer::No })
+}
+
+/// The schema of what --json prints.
+pub fn schema() -> schemars::Schema {
+    schemars::schema_for!(Json<'static>)
 }

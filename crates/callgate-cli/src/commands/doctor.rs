@@ -37,11 +37,16 @@ pub fn main(args: Args) -> Result<Answer, Failure> {
     use crate::output;
     let features = callgate_kernel::Features::probe();
     let report = findings::Report::of(&features);
-    let verbs = verbs::table(&features);
     if args.json {
-        output::print_json(&serde_json::json!({ "sections": report.sections, "verbs": verbs }))?;
+        output::print_json(&report)?;
     } else {
-        output::print(&format!("{}{}", report.text(), verbs::text(&verbs)))?;
+        output::print(&report.text())?;
     }
     Ok(Answer::Yes)
+}
+
+/// The schema of what --json prints.
+#[cfg(target_os = "linux")]
+pub fn schema() -> schemars::Schema {
+    schemars::schema_for!(findings::Report)
 }

@@ -7,6 +7,7 @@ use std::{fmt::Write, fs, io::Read};
 use callgate_bpf::{Program, SeccompData, disasm::Listing};
 use callgate_policy::Decision;
 use clap::Args as ClapArgs;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{Answer, Failure, diff::verb};
@@ -62,7 +63,7 @@ pub struct Args {
     call: Vec<String>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct Json {
     call: String,
     action: String,
@@ -169,4 +170,9 @@ fn read(file: &str) -> Result<String, Failure> {
         bytes = fs::read(file).map_err(|error| format!("{file}: {error}"))?;
     }
     Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// The schema of what --json prints.
+pub fn schema() -> schemars::Schema {
+    schemars::schema_for!(Vec<Json>)
 }

@@ -8,6 +8,7 @@ use callgate_policy::{NumberVerdict, Ruleset};
 use callgate_syscalls::Abi;
 use callgate_verdict::Manager;
 use clap::Args as ClapArgs;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{Answer, Failure};
@@ -62,7 +63,7 @@ pub struct Args {
 }
 
 /// One system call on one architecture.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct JsonCall {
     arch: &'static str,
     number: u32,
@@ -70,7 +71,7 @@ struct JsonCall {
 }
 
 /// The first whose condition holds decides; the last has none.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct JsonVerdict {
     action: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -231,4 +232,16 @@ fn cost(
         "never in the kernel's cache, which holds only what is allowed"
     };
     format!("{:<20} {executed} instructions when all arguments are 0; {cache}", "cost")
+}
+
+/// The schema of what --json prints: of a whole filter, or with --syscall of one call.
+pub fn schema() -> schemars::Schema {
+    #[derive(JsonSchema)]
+    #[serde(untagged)]
+    #[expect(dead_code, reason = "it only describes the two forms")]
+    enum Either {
+        Whole(whole::Json),
+        One(Vec<JsonCall>),
+    }
+    schemars::schema_for!(Either)
 }

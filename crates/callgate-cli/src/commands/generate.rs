@@ -28,8 +28,11 @@ enum What {
     Completions { shell: Shell },
     /// A man page for the command and each verb, into a folder
     Man { folder: PathBuf },
-    /// The JSON Schema of the profile form, to standard output
-    Schema,
+    /// The JSON Schema of the profile form, or of what a verb's --json prints, to standard output
+    Schema {
+        /// The verb; without one, the profile form
+        verb: Option<String>,
+    },
 }
 
 pub fn main(args: Args) -> Result<Answer, Failure> {
@@ -40,9 +43,27 @@ pub fn main(args: Args) -> Result<Answer, Failure> {
             output::print(&String::from_utf8_lossy(&bytes))?;
         }
         What::Man { folder } => man(&folder)?,
-        What::Schema => output::print(callgate_policy::formats::profile::SCHEMA)?,
+        What::Schema { verb: None } => {
+            output::print(callgate_policy::formats::profile::SCHEMA)?;
+        }
+        What::Schema { verb: Some(verb) } => output::print_json(&schema(&verb)?)?,
     }
     Ok(Answer::Yes)
+}
+
+fn schema(verb: &str) -> Result<schemars::Schema, Failure> {
+    Ok(match verb {
+        "caps" => super::caps::schema(),
+        "check" => super::check::schema(),
+        "compile" => super::compile::schema(),
+        "diff" => super::diff::schema(),
+        #[cfg(target_os = "linux")]
+        "doctor" => super::doctor::schema(),
+        "eval" => super::eval::schema(),
+        "explain" => super::explain::schema(),
+        "syscall" => super::syscall::schema(),
+        _ => return Err(Failure::Message(format!("`{verb}` has no --json"))),
+    })
 }
 
 fn man(folder: &std::path::Path) -> io::Result<()> {

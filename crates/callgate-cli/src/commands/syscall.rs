@@ -5,6 +5,7 @@ use std::fmt::Write;
 use callgate_bpf::SyscallNr;
 use callgate_syscalls::{Abi, Syscall};
 use clap::Args as ClapArgs;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{Answer, Failure};
@@ -34,7 +35,7 @@ pub struct Args {
     json: bool,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct Json {
     name: &'static str,
     since: Option<String>,
@@ -44,13 +45,13 @@ struct Json {
     groups: Vec<&'static str>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct JsonNumber {
     arch: &'static str,
     number: u32,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct JsonArgument {
     name: &'static str,
     r#type: &'static str,
@@ -174,4 +175,9 @@ fn by_number(numbers: &[JsonNumber]) -> Vec<String> {
             format!("{:<10} {}", SyscallNr(number).to_string(), archs.join(", "))
         })
         .collect()
+}
+
+/// The schema of what --json prints.
+pub fn schema() -> schemars::Schema {
+    schemars::schema_for!(Json)
 }

@@ -1,12 +1,13 @@
 //! Findings for programs.
 
 use callgate_diagnostic::{Diagnostic, Span};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::places::Places;
 
 /// One finding.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub struct JsonDiagnostic<'a> {
     id: &'static str,
     severity: String,
@@ -19,7 +20,7 @@ pub struct JsonDiagnostic<'a> {
     edits: Vec<Edit<'a>>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct Place<'a> {
     #[serde(flatten)]
     range: Range,
@@ -27,7 +28,7 @@ struct Place<'a> {
     label: &'a str,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct Edit<'a> {
     #[serde(flatten)]
     range: Range,
@@ -35,7 +36,7 @@ struct Edit<'a> {
 }
 
 /// Lines and columns from 1, the column in characters; bytes from 0.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct Range {
     line: usize,
     column: usize,

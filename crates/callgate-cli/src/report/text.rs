@@ -139,12 +139,18 @@ fn renderer() -> Renderer {
 fn printable(text: &str) -> String {
     text.chars()
         .flat_map(|c| {
-            let escape = c.is_control() && c != '\n' && c != '\t';
+            let escape = moves_the_cursor(c) && c != '\n' && c != '\t';
             let (escaped, plain) =
                 if escape { (Some(c.escape_default()), None) } else { (None, Some(c)) };
             escaped.into_iter().flatten().chain(plain)
         })
         .collect()
+}
+
+/// Control characters, and those that change the direction or hide.
+fn moves_the_cursor(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
 /// A name on one line.

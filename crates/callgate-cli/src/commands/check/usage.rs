@@ -2,13 +2,14 @@
 
 use std::path::absolute;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::Consumer;
 use crate::source::Profile;
 
 /// One way to use a profile.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub struct Use {
     /// What the lines are for.
     pub what: &'static str,

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use callgate_bpf::{Instruction, Program, disasm::Listing};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::names::SyscallNames;
@@ -12,7 +13,7 @@ pub fn listing(program: &Program) -> String {
     Listing::new(program).with_names(&SyscallNames).to_string()
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct JsonInstruction {
     code: u16,
     jt: u8,

@@ -5,6 +5,7 @@ use std::{fmt::Write, time::Duration};
 use callgate_bpf::PATH_BUDGET;
 use callgate_compile::{AbiStatistics, Compiled, statistics};
 use callgate_policy::Ruleset;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::{report::printable_name, source::plural};
@@ -54,7 +55,7 @@ fn mean(abi: &AbiStatistics) -> Option<f64> {
     (count > 0).then(|| Some(exact(sum)? / exact(count)?)).flatten()
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub struct Json<'a> {
     name: &'a str,
     instructions: usize,
@@ -64,7 +65,7 @@ pub struct Json<'a> {
     architectures: Vec<JsonAbi>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct JsonAbi {
     name: &'static str,
     known: usize,

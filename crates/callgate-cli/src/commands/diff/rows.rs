@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, fmt::Write};
 use callgate_bpf::{Action, Architecture, SeccompData, SyscallNr};
 use callgate_syscalls::{Abi, Arg, errno, from_audit, syscall};
 use callgate_verdict::{Difference, Manager};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::{names::abi_of, source::plural};
@@ -12,7 +13,7 @@ use crate::{names::abi_of, source::plural};
 /// Values of an argument that are listed one by one.
 const VALUE_LIMIT: usize = 4;
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub struct JsonDifference {
     arch: String,
     names: Vec<&'static str>,
@@ -25,7 +26,7 @@ pub struct JsonDifference {
     example: Example,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct Example {
     text: String,
     arch: u32,

@@ -5,21 +5,25 @@ use std::fmt::{Display, Write};
 use callgate_kernel::{
     Cgroups, Features, Mode, Probe, ProcessFeatures, SeccompFeatures, Setting, SystemFeatures,
 };
+use schemars::JsonSchema;
 use serde::Serialize;
 
-#[derive(Serialize)]
+use super::verbs::{self, Verb};
+
+#[derive(Serialize, JsonSchema)]
 pub struct Report {
-    pub sections: Vec<Section>,
+    sections: Vec<Section>,
+    verbs: Vec<Verb>,
 }
 
-#[derive(Serialize)]
-pub struct Section {
+#[derive(Serialize, JsonSchema)]
+struct Section {
     title: &'static str,
     findings: Vec<Finding>,
 }
 
 /// What was found, and what follows for the user.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct Finding {
     what: String,
     found: String,
@@ -36,6 +40,7 @@ impl Report {
                 Section { title: "this process", findings: process(&features.process) },
                 Section { title: "around it", findings: around(&features.system) },
             ],
+            verbs: verbs::table(features),
         }
     }
 
@@ -52,6 +57,7 @@ impl Report {
                 };
             }
         }
+        text.push_str(&verbs::text(&self.verbs));
         text
     }
 }

@@ -3,10 +3,11 @@
 use std::fmt::Write;
 
 use callgate_kernel::Features;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// One verb under four circumstances, and here and now.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub struct Verb {
     name: &'static str,
     here: String,

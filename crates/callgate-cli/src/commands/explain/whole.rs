@@ -5,18 +5,19 @@ use std::{collections::BTreeMap, fmt::Write};
 use callgate_bpf::Action;
 use callgate_policy::{AbiRules, Ruleset};
 use callgate_syscalls::Abi;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::words::{self, Verdict};
 use crate::source::plural;
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub struct Json {
     other_architectures: String,
     architectures: Vec<JsonAbi>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct JsonAbi {
     name: &'static str,
     default: String,
@@ -25,13 +26,13 @@ struct JsonAbi {
     by_argument: BTreeMap<&'static str, Vec<JsonVerdict>>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct JsonNewer {
     above: u32,
     action: String,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct JsonVerdict {
     action: String,
     when: Option<String>,
