@@ -61,7 +61,8 @@ impl Manager {
     }
 
     /// What two filters come to when both hold: the stronger word, the newer one's at equal rank
-    /// (`seccomp_run_filters` in `kernel/seccomp.c`). Words stay raw.
+    /// (`seccomp_run_filters` in `kernel/seccomp.c`). Words stay raw. The older one decides where
+    /// [`Manager::weaker`]`(newer, older)` holds, the newer one everywhere else.
     pub fn stack(&mut self, newer: Diagram, older: Diagram) -> Result<Diagram, TooComplex> {
         self.walk(Operation::Stack, [newer.0, older.0, older.0]).map(Diagram)
     }

@@ -33,9 +33,9 @@ impl Manager {
     ///
     /// # Errors
     ///
-    /// When arithmetic between words of the context needs more than the manager's memory. The
-    /// eight opcodes that filters use in practice (loads, comparisons with constants, AND with a
-    /// constant, jumps, constant returns) on whole words always fit.
+    /// When the answer needs more than the manager's memory: arithmetic between words of the
+    /// context, or very many tests that tie the bits of one argument to those of another. Filters
+    /// in use test words against constants and come nowhere near that.
     ///
     /// # Panics
     ///

@@ -20,8 +20,7 @@
 //! before the low one; then equalities and masks, upper bounds, lower bounds; then the larger
 //! constant (of upper bounds the smaller); then the older rule. A mask of 0 asks nothing.
 //!
-//! A bound, and "not equal", takes both words of a 64-bit argument together here: libseccomp
-//! takes them apart, and what comes of several such rules is not always what they say.
+//! A bound, and "not equal", is one comparison of both words of a 64-bit argument here.
 
 use alloc::{boxed::Box, collections::BTreeMap, vec::Vec};
 

@@ -6,7 +6,7 @@ use std::{env, fs, path::PathBuf};
 use callgate_diagnostic::{Diagnostic, Severity, Span};
 use callgate_policy::{
     Dialect, Policy,
-    formats::profile::{self, Reading},
+    formats::{Reading, profile},
 };
 
 /// Takes the marks «» out of a text and says where they stood.
