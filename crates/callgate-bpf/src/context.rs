@@ -122,6 +122,29 @@ impl SeccompData {
         }
         words
     }
+
+    /// The reverse of [`SeccompData::words`].
+    pub const fn from_words(words: &[u32; 16], byte_order: ByteOrder) -> SeccompData {
+        const fn wide(words: &[u32; 16], index: usize, byte_order: ByteOrder) -> u64 {
+            let (low, high) = match byte_order {
+                ByteOrder::Little => (words[index], words[index + 1]),
+                ByteOrder::Big => (words[index + 1], words[index]),
+            };
+            (high as u64) << 32 | low as u64
+        }
+        let mut args = [0; 6];
+        let mut i = 0;
+        while i < 6 {
+            args[i] = wide(words, 4 + 2 * i, byte_order);
+            i += 1;
+        }
+        SeccompData {
+            nr: SyscallNr(words[0]),
+            arch: Architecture(words[1]),
+            instruction_pointer: wide(words, 2, byte_order),
+            args,
+        }
+    }
 }
 
 /// Low and high word.
@@ -144,6 +167,7 @@ mod tests {
             assert_eq!(words[1], 0xc000_003e);
             assert_eq!(words[Layout::arg_low(order, 5) as usize / 4], 0x5566_7788);
             assert_eq!(words[Layout::arg_high(order, 5) as usize / 4], 0x1122_3344);
+            assert_eq!(SeccompData::from_words(&words, order), data);
             let layout = Layout::seccomp(order);
             let (field, high) = layout.field_at(Layout::arg_high(order, 5)).unwrap();
             assert_eq!((field.name, high), ("args[5]", true));

@@ -1,27 +1,11 @@
 //! Diagrams of programs against the interpreter.
 
 use callgate_bpf::{
-    Action, AluOp, Architecture, ByteOrder, Condition, Field, Instruction, Layout, Op, Operand,
-    Program, SeccompData, ShiftRule, SyscallNr,
+    Action, AluOp, ByteOrder, Condition, Field, Instruction, Layout, Op, Operand, Program,
+    SeccompData, ShiftRule,
     generate::{self, Rng},
 };
 use callgate_verdict::Manager;
-
-fn data(words: &[u32; 16], order: ByteOrder) -> SeccompData {
-    let wide = |index: usize| {
-        let (first, second) = (u64::from(words[index]), u64::from(words[index + 1]));
-        match order {
-            ByteOrder::Little => second << 32 | first,
-            ByteOrder::Big => first << 32 | second,
-        }
-    };
-    SeccompData {
-        nr: SyscallNr(words[0]),
-        arch: Architecture(words[1]),
-        instruction_pointer: wide(2),
-        args: [wide(4), wide(6), wide(8), wide(10), wide(12), wide(14)],
-    }
-}
 
 /// Compares on random inputs; false when the program is too complex.
 fn agrees(instructions: Vec<Instruction>, order: ByteOrder, rng: &mut Rng) -> bool {
@@ -36,8 +20,7 @@ fn agrees(instructions: Vec<Instruction>, order: ByteOrder, rng: &mut Rng) -> bo
     let acted = manager.act(diagram).unwrap();
     for words in inputs {
         let expected = program.run(&words, shifts);
-        let data = data(&words, order);
-        assert_eq!(data.words(order), words);
+        let data = SeccompData::from_words(&words, order);
         assert_eq!(manager.decide(diagram, &data), expected, "{data:#x?}\n{program:#?}");
         assert_eq!(manager.decide(acted, &data), expected.action().raw());
     }
