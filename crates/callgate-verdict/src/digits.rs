@@ -79,6 +79,13 @@ impl Digits {
         [Digit(first), Digit(first + 1), Digit(first + 2), Digit(first + 3)]
     }
 
+    /// Whether the word at a byte offset is one of the two that come first: of a system call, the
+    /// architecture and the number.
+    pub(crate) fn selects(&self, offset: u32) -> bool {
+        let [.., Digit(last)] = self.of_word(offset);
+        last < 8
+    }
+
     /// The digits of a field, most significant first.
     pub(crate) fn of_field(&self, index: usize) -> impl Iterator<Item = Digit> + '_ {
         let places = self.places.iter().enumerate().filter(move |(_, place)| place.0 == index);

@@ -22,6 +22,10 @@ use self::{
 };
 use crate::{Diagram, Manager, Predicate, TooComplex, manager::NodeId};
 
+/// Tests of other words than architecture and number up to which it does not pay to find out
+/// which calls reach them.
+const FEW_TESTS: usize = 64;
+
 /// Visits beyond which a program counts as too complex: eight for each instruction of the longest
 /// program, some 30 MB.
 const VISIT_LIMIT: usize = 1 << 15;
@@ -70,6 +74,8 @@ enum Step {
         condition: NodeId,
         then: usize,
         otherwise: usize,
+        /// It tests the architecture or the number.
+        selects: bool,
     },
     /// Division by X: 0 ends the program with 0.
     UnlessZero {
@@ -109,15 +115,26 @@ impl Executor<'_> {
 
     fn backwards(&mut self, program: &Program) -> Result<Diagram, TooComplex> {
         let killed = self.manager.terminal(0);
+        let others = |step: &&Step| matches!(step, Step::Branch { selects: false, .. });
+        let reached = if self.steps.iter().filter(others).count() > FEW_TESTS {
+            Some(self.reached(program)?)
+        } else {
+            None
+        };
         let mut results = vec![killed; self.visits.len()];
         for pc in (0..program.len()).rev() {
             for id in self.visits.at(pc) {
                 results[id] = match self.steps[id] {
                     Step::Return(node) => node,
                     Step::Go(next) => results[next],
-                    Step::Branch { condition, then, otherwise } => {
-                        let (then, otherwise) =
-                            (Diagram(results[then]), Diagram(results[otherwise]));
+                    Step::Branch { condition, then, otherwise, selects } => {
+                        let [mut then, mut otherwise] =
+                            [then, otherwise].map(|next| Diagram(results[next]));
+                        if let Some(reached) = reached.as_ref().filter(|_| !selects) {
+                            let (here, nothing) = (reached[id], Diagram(killed));
+                            then = self.manager.choose(here, then, nothing)?;
+                            otherwise = self.manager.choose(here, otherwise, nothing)?;
+                        }
                         self.manager.choose(Predicate(condition), then, otherwise)?.0
                     }
                     Step::UnlessZero { zero, next } => {
@@ -128,6 +145,40 @@ impl Executor<'_> {
             }
         }
         Ok(Diagram(results[0]))
+    }
+
+    /// For each visit, the calls that can reach it as far as their architecture and number decide.
+    ///
+    /// Elsewhere its diagram does not matter. Filters that go on to the next number when a
+    /// comparison of an argument fails need that: behind the comparison the number is known, but
+    /// the code is that for all the numbers to come, and its diagram would have a node for each.
+    fn reached(&mut self, program: &Program) -> Result<Vec<Predicate>, TooComplex> {
+        let never = self.manager.always(false);
+        let mut reached = vec![never; self.visits.len()];
+        reached[0] = self.manager.always(true);
+        for pc in 0..program.len() {
+            for id in self.visits.at(pc) {
+                let here = reached[id];
+                let ways = match self.steps[id] {
+                    Step::Return(_) => [None, None],
+                    Step::Go(next) | Step::UnlessZero { next, .. } => [Some((next, here)), None],
+                    Step::Branch { then, otherwise, selects: false, .. } => {
+                        [Some((then, here)), Some((otherwise, here))]
+                    }
+                    Step::Branch { condition, then, otherwise, selects: true } => {
+                        let condition = Predicate(condition);
+                        let not = self.manager.not(condition)?;
+                        let holds = self.manager.and(here, condition)?;
+                        let fails = self.manager.and(here, not)?;
+                        [Some((then, holds)), Some((otherwise, fails))]
+                    }
+                };
+                for (next, part) in ways.into_iter().flatten() {
+                    reached[next] = self.manager.or(reached[next], part)?;
+                }
+            }
+        }
+        Ok(reached)
     }
 
     fn step(&mut self, pc: usize, op: Op, id: usize) -> Result<Step, TooComplex> {
@@ -180,6 +231,10 @@ impl Executor<'_> {
         operand: Operand,
         [jt, jf]: [u8; 2],
     ) -> Result<Step, TooComplex> {
+        let selects = match state.a {
+            Value::Word { offset, .. } => self.manager.digits.selects(offset),
+            _ => false,
+        };
         let condition = self.compare(condition, state.a, state.operand(operand))?;
         let (then, otherwise) = (pc + 1 + usize::from(jt), pc + 1 + usize::from(jf));
         Ok(if condition == self.manager.always(true) {
@@ -189,7 +244,7 @@ impl Executor<'_> {
         } else {
             let then = self.visits.add(then, state);
             let otherwise = self.visits.add(otherwise, state);
-            Step::Branch { condition: condition.0, then, otherwise }
+            Step::Branch { condition: condition.0, then, otherwise, selects }
         })
     }
 

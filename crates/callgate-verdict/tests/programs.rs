@@ -145,3 +145,26 @@ fn another_context_has_its_own_diagrams() {
     assert_eq!(meaning(&[3, 9, 4]), meaning(&[4, 3, 9]));
     assert_ne!(meaning(&[3, 9]), meaning(&[3, 8]));
 }
+
+#[test]
+fn a_long_filter_that_falls_through_to_the_next_number_is_exact() {
+    // As filters written by hand are: when an argument is not right, the next number is tried.
+    let mut ops = vec![Op::Load(0)];
+    let numbers = 450;
+    for nr in 0..numbers {
+        let equal =
+            |k, jf| Op::Branch { condition: Condition::Eq, operand: Operand::K(k), jt: 0, jf };
+        ops.extend([
+            equal(nr, 6),
+            Op::Load(20),
+            equal(0, 3),
+            Op::Load(16),
+            equal(nr + 1000, 1),
+            Op::Return(Action::Allow.raw().0),
+            Op::Load(0),
+        ]);
+    }
+    ops.push(Op::Return(Action::Errno(1).raw().0));
+    let mut rng = Rng::new(7);
+    assert!(agrees(ops.into_iter().map(Instruction::from).collect(), ByteOrder::Little, &mut rng));
+}

@@ -14,7 +14,8 @@ const END: &str = "<!-- measured: end -->";
 /// When the page or its marks are not there.
 pub fn write(table: &str) -> Result<()> {
     let package = env::var_os("CARGO_MANIFEST_DIR").ok_or("start with `cargo xtask bench`")?;
-    let page = PathBuf::from(package).join("../docs/benchmarks.md");
+    let workspace = PathBuf::from(package).join("..").canonicalize()?;
+    let page = workspace.join("docs/benchmarks.md");
     let text = fs::read_to_string(&page)?;
     let replaced = replace(&text, table)
         .ok_or_else(|| format!("{} lacks the lines `{BEGIN}` and `{END}`", page.display()))?;

@@ -94,7 +94,10 @@ impl Report {
         }
         let width = |cell: &str| cell.chars().count();
         let rows = || self.sections.iter().flat_map(|section| &section.rows);
-        let widest = rows().map(|row| width(&row.what)).max().unwrap_or(0);
+        // Rows stand two places to the right of their title.
+        let names = rows().map(|row| 2 + width(&row.what));
+        let titles = self.sections.iter().map(|section| width(section.title));
+        let widest = names.chain(titles).max().unwrap_or(0);
         for section in &self.sections {
             let _ = write!(
                 text,
@@ -102,7 +105,7 @@ impl Report {
                 section.title, "minimum", "median", "ratio"
             );
             for row in &section.rows {
-                let _ = write!(text, "  {:1$}", row.what, widest.saturating_sub(2));
+                let _ = write!(text, "  {:1$}", row.what, widest - 2);
                 let median = row.median.as_ref().map(Quantity::text).unwrap_or_default();
                 let ratio = row.ratio.map(|ratio| format!("{ratio:.2}")).unwrap_or_default();
                 let target = row.target.as_ref().map_or(String::new(), |(target, met)| {
