@@ -19,6 +19,7 @@ const fn package(name: &'static str, reason: &'static str) -> Package {
 }
 
 const PACKAGES: &[Package] = &[
+    package("bubblewrap", "loads a raw program that `callgate compile` wrote"),
     package("busybox-static", "the programs in the containers' root file system"),
     package("crun", "the OCI runtime in C, one of those that callgate is compared with"),
     package("docker-compose", "carries out the compose file that `callgate check` prints"),
@@ -27,10 +28,12 @@ const PACKAGES: &[Package] = &[
     package("iproute2", "sets up the network namespace that the engines run in"),
     package("iptables", "the Docker engine does not start its bridge without it"),
     package("jq", "carries out the line for runc and crun that `callgate check` prints"),
+    package("libcap2-bin", "gives a file capabilities, which `callgate run` must not lend"),
     package("libc6-dev", "headers and start files for those C programs"),
     package("libseccomp-dev", "the syscall table of the runtimes' own library"),
     package("netavark", "the network part of podman, which it looks for at every start"),
     package("podman", "the engine of the containers/common dialect"),
+    package("strace", "shows in which order `callgate run` makes its system calls"),
     package("runc", "the OCI runtime whose meaning of a profile is pinned"),
     package("util-linux", "unshare and nsenter: the world of their own that engines get"),
 ];

@@ -163,7 +163,7 @@ impl<'a> Listing<'a> {
         let half = if high { "high" } else { "low" };
         let argument = known
             .arch
-            .zip(known.nr)
+            .zip(known.nr())
             .zip(argument_index(field.offset))
             .and_then(|((arch, nr), index)| self.names.argument(arch, nr, index));
         Some(Cow::Owned(match argument {
@@ -197,7 +197,7 @@ impl<'a> Listing<'a> {
         if high && k == 0 {
             return None;
         }
-        self.names.constant(known.arch?, known.nr?, index, value)
+        self.names.constant(known.arch?, known.nr()?, index, value)
     }
 }
 

@@ -108,6 +108,43 @@ pub fn inputs(rng: &mut Rng, instructions: &[Instruction], count: usize) -> Vec<
     (0..count).map(|_| core::array::from_fn(|_| boundary(rng, &constants))).collect()
 }
 
+/// Words for several programs to run over, each at or beside a constant that one of them compares
+/// this very word with: so most reach what is behind the tests of architecture and number, where
+/// [`inputs`] seldom comes.
+pub fn inputs_by_word(rng: &mut Rng, programs: &[&[Instruction]], count: usize) -> Vec<[u32; 16]> {
+    let mut constants: [Vec<u32>; 16] = core::array::from_fn(|_| Vec::new());
+    for program in programs {
+        // In the order of the text: a load stands close before its tests.
+        let mut word = 0;
+        for instruction in *program {
+            match instruction.decode() {
+                Some(Op::Load(offset)) => word = usize::try_from(offset / 4).unwrap_or(0) % 16,
+                Some(Op::Branch { condition, operand: Operand::K(k), .. }) => {
+                    constants[word].push(k);
+                    if condition == Condition::Set {
+                        constants[word].push(!k);
+                    }
+                }
+                Some(Op::Alu(AluOp::And, Operand::K(k))) => constants[word].push(!k),
+                _ => {}
+            }
+        }
+    }
+    let beside = |rng: &mut Rng, constants: &[u32]| {
+        let k = if constants.is_empty() { 0 } else { rng.pick(constants) };
+        match rng.below(12) {
+            0 => k.wrapping_add(1),
+            1 => k.wrapping_sub(1),
+            2 => k ^ (1 << rng.below(32)),
+            3 => k.wrapping_neg(),
+            4 => rng.next_u32(),
+            5 => 0,
+            _ => k,
+        }
+    };
+    (0..count).map(|_| core::array::from_fn(|word| beside(rng, &constants[word]))).collect()
+}
+
 /// A word at or beside one of the constants, or of a list of troublesome ones.
 fn boundary(rng: &mut Rng, constants: &[u32]) -> u32 {
     let base = match rng.below(4) {
@@ -400,6 +437,27 @@ mod tests {
             valid += usize::from(Program::new(instructions, LAYOUT).is_ok());
         }
         assert!((5_000..9_000).contains(&valid), "{valid}");
+    }
+
+    #[test]
+    fn inputs_by_word_pass_a_row_of_equalities() {
+        let equal =
+            |k| Op::Branch { condition: Condition::Eq, operand: Operand::K(k), jt: 0, jf: 1 };
+        let mut ops = vec![];
+        for word in 0..4 {
+            ops.extend([
+                Op::Load(4 * word),
+                equal(0x1234 * (word + 1)),
+                Op::Jump(1),
+                Op::Return(0),
+            ]);
+        }
+        ops.extend([Op::Return(1), Op::Return(0)]);
+        let instructions: Vec<Instruction> = ops.into_iter().map(Instruction::from).collect();
+        let inputs = inputs_by_word(&mut Rng::new(1), &[&instructions], 1_000);
+        let program = Program::new(instructions, LAYOUT).unwrap();
+        let passed = inputs.iter().filter(|words| program.run(words, ShiftRule::Low5).0 == 1);
+        assert!(passed.count() > 20);
     }
 
     #[test]

@@ -12,8 +12,8 @@ pub(crate) struct Known {
     pub(crate) a: Holds,
     /// The architecture of the call.
     pub(crate) arch: Option<Architecture>,
-    /// The number of the call.
-    pub(crate) nr: Option<SyscallNr>,
+    /// The smallest and the largest number that the call can have.
+    numbers: (u32, u32),
 }
 
 /// What a register holds.
@@ -30,7 +30,7 @@ pub(crate) enum Holds {
 impl Known {
     /// Nothing but the architecture that the reader takes for granted.
     pub(crate) const fn start(arch: Option<Architecture>) -> Known {
-        Known { a: Holds::Anything, arch, nr: None }
+        Known { a: Holds::Anything, arch, numbers: (0, u32::MAX) }
     }
 
     /// What holds on both of two ways.
@@ -38,14 +38,31 @@ impl Known {
         Known {
             a: if self.a == other.a { self.a } else { Holds::Anything },
             arch: if self.arch == other.arch { self.arch } else { None },
-            nr: if self.nr == other.nr { self.nr } else { None },
+            numbers: (self.numbers.0.min(other.numbers.0), self.numbers.1.max(other.numbers.1)),
         }
+    }
+
+    /// The number of the call, when it can be only one.
+    pub(crate) const fn nr(&self) -> Option<SyscallNr> {
+        if self.numbers.0 == self.numbers.1 { Some(SyscallNr(self.numbers.0)) } else { None }
+    }
+
+    /// After A has been found to be at least `k`, or below it.
+    fn with_bound(mut self, k: u32, holds: bool) -> Known {
+        if self.a == Holds::Word(0) {
+            if holds {
+                self.numbers.0 = self.numbers.0.max(k);
+            } else {
+                self.numbers.1 = self.numbers.1.min(k.saturating_sub(1));
+            }
+        }
+        self
     }
 
     /// After A has been found equal to a constant.
     fn with_equal(mut self, k: u32) -> Known {
         match self.a {
-            Holds::Word(0) => self.nr = Some(SyscallNr(k)),
+            Holds::Word(0) => self.numbers = (k, k),
             Holds::Word(4) => self.arch = Some(Architecture(k)),
             _ => {}
         }
@@ -84,12 +101,19 @@ pub(crate) fn survey(instructions: &[Instruction], start: Known) -> Vec<Option<K
                 continue;
             }
             Some(Op::Branch { condition, operand, jt, jf }) => {
-                let equal = match (condition, operand) {
-                    (Condition::Eq, Operand::K(k)) => known.with_equal(k),
-                    _ => known,
+                let (then, otherwise) = match (condition, operand) {
+                    (Condition::Eq, Operand::K(k)) => (known.with_equal(k), known),
+                    (Condition::Ge, Operand::K(k)) => {
+                        (known.with_bound(k, true), known.with_bound(k, false))
+                    }
+                    (Condition::Gt, Operand::K(k)) => match k.checked_add(1) {
+                        Some(k) => (known.with_bound(k, true), known.with_bound(k, false)),
+                        None => (known, known),
+                    },
+                    _ => (known, known),
                 };
-                reach(&mut at, next + usize::from(jt), equal);
-                reach(&mut at, next + usize::from(jf), known);
+                reach(&mut at, next + usize::from(jt), then);
+                reach(&mut at, next + usize::from(jf), otherwise);
                 continue;
             }
             Some(Op::Return(_) | Op::ReturnA) => continue,
@@ -130,7 +154,7 @@ mod tests {
             [Op::Load(4), eq(X86_64, 0, 3), Op::Load(0), eq(59, 0, 1), Op::Load(16), Op::ReturnA];
         let at = at(&ops);
         assert_eq!(at[2].unwrap().arch, Some(Architecture(X86_64)));
-        assert_eq!(at[4].unwrap().nr, Some(SyscallNr(59)));
+        assert_eq!(at[4].unwrap().nr(), Some(SyscallNr(59)));
         assert_eq!(at[4].unwrap().a, Holds::Word(0));
         // Reached with and without the architecture, with A of two kinds.
         assert_eq!(at[5], Some(Known::start(None)));
@@ -140,8 +164,18 @@ mod tests {
     fn ways_that_agree_keep_what_they_know() {
         let at = at(&[Op::Load(0), eq(1, 0, 1), Op::Jump(0), Op::ReturnA, Op::ReturnA]);
         assert_eq!(at[3].unwrap().a, Holds::Word(0));
-        assert_eq!(at[3].unwrap().nr, None);
+        assert_eq!(at[3].unwrap().nr(), None);
         assert_eq!(at[4], None);
+    }
+
+    #[test]
+    fn bounds_that_leave_one_number_teach_it() {
+        let at_least =
+            |k, jt, jf| Op::Branch { condition: Condition::Ge, operand: Operand::K(k), jt, jf };
+        let at =
+            at(&[Op::Load(0), at_least(41, 0, 2), at_least(42, 1, 0), Op::ReturnA, Op::ReturnA]);
+        assert_eq!(at[3].unwrap().nr(), Some(SyscallNr(41)));
+        assert_eq!(at[4].unwrap().nr(), None);
     }
 
     #[test]

@@ -3,8 +3,8 @@
 use clap::{Parser, Subcommand, builder::Styles, builder::styling::AnsiColor};
 
 use crate::commands::{
-    asm, caps, check, compile, convert, diff, disasm, doctor, eval, explain, generate, merge, run,
-    syscall,
+    asm, caps, check, compile, convert, diff, disasm, doctor, dump, eval, explain, generate, lint,
+    merge, run, syscall,
 };
 
 const STYLES: Styles = Styles::styled()
@@ -16,7 +16,8 @@ const STYLES: Styles = Styles::styled()
 const AFTER_HELP: &str = "\
 Sources:
   A SOURCE names a filter: a profile or a BPF program in a file (the content decides), `-` for
-  standard input, or a built-in: docker-default, strict, strict-exit-group.
+  standard input, or a built-in: docker-default, strict, strict-exit-group; or pid:N, tid:N: the
+  filters that hold a running process or thread.
 
 Exit status:
   0 yes, same, clean; 1 no, different, findings; 2 error. `run` passes the command's status on
@@ -49,6 +50,8 @@ pub enum Command {
     Convert(convert::Args),
     Eval(eval::Args),
     Merge(merge::Args),
+    Dump(dump::Args),
+    Lint(lint::Args),
     Doctor(doctor::Args),
     #[command(hide = true)]
     Generate(generate::Args),

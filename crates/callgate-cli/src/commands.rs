@@ -8,9 +8,11 @@ pub mod convert;
 pub mod diff;
 pub mod disasm;
 pub mod doctor;
+pub mod dump;
 pub mod eval;
 pub mod explain;
 pub mod generate;
+pub mod lint;
 pub mod merge;
 pub mod run;
 pub mod syscall;
@@ -67,16 +69,20 @@ impl fmt::Display for Failure {
     }
 }
 
-/// The status for a command line that is none. After `run` the small numbers are the command's.
+/// The status for a command line that is none. After `run`, and
+/// `dump` with a command, the small numbers are the command's.
 pub fn status_of_wrong_usage() -> u8 {
     let verb = std::env::args_os().nth(1);
-    if verb.is_some_and(|verb| verb == "run") { run::OWN_ERROR } else { 2 }
+    let command = std::env::args_os().any(|argument| argument == "--");
+    let runs = |verb| verb == "run" || verb == "dump" && command;
+    if verb.is_some_and(runs) { run::OWN_ERROR } else { 2 }
 }
 
 /// Runs the verb and gives the status to exit with.
 pub fn dispatch(cli: Cli) -> ExitCode {
     let answer = match cli.command {
         Command::Run(args) => return run::main(args),
+        Command::Dump(args) => return dump::main(args),
         Command::Compile(args) => compile::main(args),
         Command::Check(args) => check::main(args),
         Command::Diff(args) => diff::main(args),
@@ -88,6 +94,7 @@ pub fn dispatch(cli: Cli) -> ExitCode {
         Command::Eval(args) => eval::main(args),
         Command::Convert(args) => convert::main(args),
         Command::Asm(args) => asm::main(args),
+        Command::Lint(args) => lint::main(args),
         Command::Doctor(args) => doctor::main(args),
         Command::Generate(args) => generate::main(args),
     };

@@ -1,13 +1,13 @@
 //! What a source means: its verdict diagram, beside what it was read from.
 
-use callgate_bpf::{ByteOrder, Layout, Program, ShiftRule};
+use callgate_bpf::{Action, ByteOrder, Layout, Program, ShiftRule};
 use callgate_policy::{Ruleset, Target};
 use callgate_syscalls::Abi;
 use callgate_verdict::{Diagram, Manager, TooComplex};
 
 use crate::{
     commands::Failure,
-    source::{Profile, Source},
+    source::{Profile, Source, Stack},
     target::{ByteOrderArgs, ReadingArgs, TargetArgs, resolve},
 };
 
@@ -33,6 +33,7 @@ pub struct Meaning {
 pub enum Origin {
     Profile { profile: Box<Profile>, ruleset: Ruleset },
     Program(Program),
+    Stack(Stack),
 }
 
 impl Context {
@@ -82,6 +83,10 @@ impl Context {
                 let raw = manager.program(&program, self.shifts).map_err(unknown)?;
                 (name, raw, Origin::Program(program))
             }
+            Source::Stack(stack) => {
+                let raw = self.stack(manager, &stack)?;
+                (stack.name.clone(), raw, Origin::Stack(stack))
+            }
             Source::Profile(mut profile) => {
                 let ruleset = resolve(&mut profile, &self.reading, &self.target);
                 profile.print_diagnostics(false, "it has no meaning");
@@ -92,5 +97,26 @@ impl Context {
         };
         let acted = manager.act(raw).map_err(unknown)?;
         Ok(Meaning { name, raw, acted, origin })
+    }
+
+    /// What filters come to together, in the words that they return.
+    ///
+    /// # Errors
+    ///
+    /// When other byte order than this machine's is asked for, or the meaning is too complex.
+    pub fn stack(&self, manager: &mut Manager, stack: &Stack) -> Result<Diagram, Failure> {
+        let name = &stack.name;
+        if self.order != ByteOrder::NATIVE {
+            return Err(Failure::Message(format!(
+                "{name}: a process of this machine cannot be read in the byte order of another; leave --endian and --arch out"
+            )));
+        }
+        let unknown = |error: TooComplex| format!("{name}: its meaning is unknown: {error}");
+        let mut older = manager.constant(Action::Allow.raw());
+        for program in stack.programs.iter().rev() {
+            let newer = manager.program(program, self.shifts).map_err(unknown)?;
+            older = manager.stack(newer, older).map_err(unknown)?;
+        }
+        Ok(older)
     }
 }

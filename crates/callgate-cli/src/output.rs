@@ -6,6 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use schemars::{JsonSchema, Schema, generate::SchemaSettings};
 use serde::Serialize;
 
 /// Writes a result to standard output. A reader that went away is no error.
@@ -30,6 +31,12 @@ pub fn print_json(value: &impl Serialize) -> io::Result<()> {
     let mut text = serde_json::to_string_pretty(value)?;
     text.push('\n');
     print(&text)
+}
+
+/// The JSON Schema of what [`print_json`] writes of a value of this type.
+pub fn schema_of<T: JsonSchema>() -> Schema {
+    // What is left out when it is empty is not required.
+    SchemaSettings::default().for_serialize().into_generator().into_root_schema_for::<T>()
 }
 
 /// Writes a file so that it appears whole or not at all: into a temporary file beside it, which

@@ -1,5 +1,7 @@
 //! What a SOURCE on the command line names: a profile or a program, from a file, standard input
-//! or among the built-ins.
+//! or among the built-ins; or the filters of a running process.
+
+pub mod live;
 
 use std::{
     fs::File,
@@ -14,6 +16,7 @@ use callgate_policy::{
     formats::profile,
 };
 
+pub use self::live::Stack;
 use crate::report;
 
 /// Longest text that is read.
@@ -27,6 +30,8 @@ pub enum Source {
         name: String,
         bytes: Vec<u8>,
     },
+    /// The filters that hold a running thread.
+    Stack(Stack),
 }
 
 /// A profile and what was found in it so far.
@@ -57,6 +62,9 @@ impl Source {
             let mut profile = Profile::read(argument, builtin.text.to_owned(), Some(dialect));
             profile.builtin = Some(builtin);
             return Ok(Source::Profile(Box::new(profile)));
+        }
+        if let Some(stack) = live::open(argument) {
+            return stack.map(Source::Stack);
         }
         let (name, bytes) = if argument == "-" {
             ("standard input", read_bounded(io::stdin().lock()))
@@ -93,6 +101,9 @@ impl Source {
             Source::Profile(profile) => Ok(*profile),
             Source::Program { name, .. } => {
                 Err(format!("{name} is a BPF program; this verb takes a profile"))
+            }
+            Source::Stack(Stack { name, .. }) => {
+                Err(format!("{name}: what holds a process is programs; this verb takes a profile"))
             }
         }
     }

@@ -195,9 +195,14 @@ fn careful<T>(call: impl Fn() -> Result<T, Errno>) -> Result<T, Probe> {
     }
 }
 
+/// Whether this process is in the first user namespace; `None` where `/proc` does not tell.
+pub(crate) fn in_initial_user_namespace() -> Option<bool> {
+    // `PROC_USER_INIT_INO` of `linux/proc_ns.h`.
+    settings::is_initial_namespace("user", 0xefff_fffd)
+}
+
 fn process() -> ProcessFeatures {
-    /// `PROC_USER_INIT_INO` and `PROC_PID_INIT_INO` of `linux/proc_ns.h`.
-    const USER: u32 = 0xefff_fffd;
+    /// `PROC_PID_INIT_INO` of `linux/proc_ns.h`.
     const PID: u32 = 0xefff_fffc;
     ProcessFeatures {
         user: rustix::process::geteuid().as_raw(),
@@ -205,7 +210,7 @@ fn process() -> ProcessFeatures {
         no_new_privs: careful(no_new_privs),
         secure_exec: is_secure_exec(),
         status: ThreadStatus::of_this_thread().ok(),
-        initial_user_namespace: settings::is_initial_namespace("user", USER),
+        initial_user_namespace: in_initial_user_namespace(),
         initial_pid_namespace: settings::is_initial_namespace("pid", PID),
         container_signs: settings::container_signs(),
     }

@@ -1,11 +1,13 @@
 //! Running a command under a filter.
 
+mod catch;
 mod child;
 mod lookup;
 mod report;
 mod signals;
 mod strict;
 
+pub use self::catch::{CatchError, CatchFinished, CaughtFilter, CrossCheck, LoadCall, LoadFlags};
 pub use self::report::Stage;
 pub use self::strict::{Moment, RefusedCall, StrictFinished, StrictRunError};
 

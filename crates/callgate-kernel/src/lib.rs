@@ -11,6 +11,8 @@
 //! | run a command under a filter | [`Launch`], [`Launch::run`] |
 //! | run an unmodified program in strict mode | [`Launch::run_strict`] with a [`Moment`] |
 //! | read back what holds a thread | [`ThreadStatus`] |
+//! | read the filters of a running thread | [`filters_of`], [`threads_of`] |
+//! | catch the filters that a command loads | [`Launch::run_catching`] |
 //! | learn which call was refused | [`AuditLog`] |
 //! | learn what this kernel and process can do | [`Features::probe`] |
 //!
@@ -46,6 +48,7 @@
 
 mod audit;
 mod capability_plan;
+mod dump;
 mod errno;
 mod features;
 mod launch;
@@ -60,12 +63,14 @@ mod sys;
 
 pub use crate::audit::{AuditLog, SeccompRecord, audit_enabled};
 pub use crate::capability_plan::{CapError, CapPlan, ExecRule};
+pub use crate::dump::{DumpError, DumpedFilter, ThreadGroup, filters_of, threads_of};
 pub use crate::errno::Errno;
 pub use crate::features::{
     Cgroups, Features, Probe, ProcessFeatures, SeccompFeatures, Setting, SystemFeatures,
 };
 pub use crate::launch::{
-    Finished, Launch, LaunchError, Moment, RefusedCall, Stage, StrictFinished, StrictRunError,
+    CatchError, CatchFinished, CaughtFilter, CrossCheck, Finished, Launch, LaunchError, LoadCall,
+    LoadFlags, Moment, RefusedCall, Stage, StrictFinished, StrictRunError,
 };
 pub use crate::load::{LoadError, LoadOptions, Loaded, Scope, load};
 pub use crate::outcome::{Outcome, Signal};

@@ -9,6 +9,7 @@
 use std::ffi::c_long;
 use std::ptr;
 
+use callgate_bpf::Instruction;
 use rustix::process::Pid;
 
 use crate::errno::Errno;
@@ -18,6 +19,7 @@ const PTRACE_PEEKDATA: c_long = 2;
 const PTRACE_POKEDATA: c_long = 5;
 const PTRACE_CONT: c_long = 7;
 const PTRACE_DETACH: c_long = 17;
+const PTRACE_SYSCALL: c_long = 24;
 const PTRACE_SETOPTIONS: c_long = 0x4200;
 const PTRACE_GETEVENTMSG: c_long = 0x4201;
 const PTRACE_GETREGSET: c_long = 0x4204;
@@ -28,12 +30,14 @@ const PTRACE_LISTEN: c_long = 0x4208;
 const PTRACE_GETSIGMASK: c_long = 0x420a;
 const PTRACE_SETSIGMASK: c_long = 0x420b;
 const PTRACE_SECCOMP_GET_FILTER: c_long = 0x420c;
+const PTRACE_SECCOMP_GET_METADATA: c_long = 0x420d;
 const PTRACE_GET_SYSCALL_INFO: c_long = 0x420e;
 
 /// `NT_PRSTATUS` of `linux/elf.h`: the general registers.
 const NT_PRSTATUS: usize = 1;
 
 // Options.
+pub(crate) const TRACE_SYSGOOD: usize = 0x1;
 pub(crate) const TRACE_FORK: usize = 0x2;
 pub(crate) const TRACE_VFORK: usize = 0x4;
 pub(crate) const TRACE_CLONE: usize = 0x8;
@@ -57,6 +61,12 @@ pub(crate) fn seize(pid: Pid, options: usize) -> Result<(), Errno> {
 /// Lets a stopped tracee go on, with a signal unless 0.
 pub(crate) fn cont(pid: Pid, signal: i32) -> Result<(), Errno> {
     request(PTRACE_CONT, pid, 0, usize::try_from(signal).unwrap_or(0)).map(drop)
+}
+
+/// Lets a stopped tracee go on to the next beginning or end of a system call, with a signal
+/// unless 0.
+pub(crate) fn cont_to_call(pid: Pid, signal: i32) -> Result<(), Errno> {
+    request(PTRACE_SYSCALL, pid, 0, usize::try_from(signal).unwrap_or(0)).map(drop)
 }
 
 /// Leaves a tracee in its group stop, until SIGCONT.
@@ -88,7 +98,12 @@ pub(crate) fn set_signal_mask(pid: Pid, mut mask: u64) -> Result<(), Errno> {
 
 /// Lets go of a stopped tracee.
 pub(crate) fn detach(pid: Pid) -> Result<(), Errno> {
-    request(PTRACE_DETACH, pid, 0, 0).map(drop)
+    detach_with(pid, 0)
+}
+
+/// Lets go of a stopped tracee, with a signal unless 0.
+pub(crate) fn detach_with(pid: Pid, signal: i32) -> Result<(), Errno> {
+    request(PTRACE_DETACH, pid, 0, usize::try_from(signal).unwrap_or(0)).map(drop)
 }
 
 pub(crate) fn set_options(pid: Pid, options: usize) -> Result<(), Errno> {
@@ -140,6 +155,68 @@ pub(crate) fn set_registers<const N: usize>(pid: Pid, registers: &[u64; N]) -> R
 pub(crate) fn filter_length(pid: Pid, index: usize) -> Result<i64, Errno> {
     // A null buffer asks for the length.
     request(PTRACE_SECCOMP_GET_FILTER, pid, index, 0)
+}
+
+/// The program of the tracee's filter `index`, oldest first.
+pub(crate) fn filter(pid: Pid, index: usize) -> Result<Vec<Instruction>, Errno> {
+    let length = usize::try_from(filter_length(pid, index)?).map_err(|_| Errno(libc::EIO))?;
+    let empty = libc::sock_filter { code: 0, jt: 0, jf: 0, k: 0 };
+    let mut program = vec![empty; length];
+    // SAFETY: the kernel writes all instructions of the filter: as many as it has just said, since
+    // a filter never changes, and where `index` counts from the oldest it stays that filter's.
+    unsafe { call(PTRACE_SECCOMP_GET_FILTER, pid, index, program.as_mut_ptr().cast()) }?;
+    let ours = |i: &libc::sock_filter| Instruction { code: i.code, jt: i.jt, jf: i.jf, k: i.k };
+    Ok(program.iter().map(ours).collect())
+}
+
+/// The flags of the tracee's filter `index`, oldest first, that the kernel tells: LOG alone
+/// (Linux 4.16).
+pub(crate) fn filter_flags(pid: Pid, index: usize) -> Result<u64, Errno> {
+    // `struct seccomp_metadata`: the index going in, the flags coming out.
+    let mut metadata = [u64::try_from(index).unwrap_or(u64::MAX), 0];
+    let size = size_of_val(&metadata);
+    // SAFETY: the third argument is the size of the buffer, beyond which the kernel touches
+    // nothing.
+    unsafe { call(PTRACE_SECCOMP_GET_METADATA, pid, size, ptr::from_mut(&mut metadata).cast()) }?;
+    Ok(metadata[1])
+}
+
+/// A system call that a tracee stands before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Entry {
+    /// The audit architecture of the call's own ABI.
+    pub(crate) arch: u32,
+    pub(crate) nr: u64,
+    /// The registers, whatever their width in that ABI.
+    pub(crate) args: [u64; 6],
+}
+
+/// Where a tracee stands in a system call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    Entry(Entry),
+    /// What it returned; an error number is negative.
+    Exit(i64),
+    /// It stopped for something else.
+    Other,
+}
+
+/// Where the tracee stands (Linux 5.3).
+pub(crate) fn step(pid: Pid) -> Result<Step, Errno> {
+    // `struct ptrace_syscall_info`: op in the first byte, arch in bytes 4 to 7; two addresses; then
+    // number and arguments, or the result.
+    let mut info = [0u64; 11];
+    // SAFETY: the third argument is the size of the buffer, beyond which the kernel writes nothing.
+    unsafe {
+        call(PTRACE_GET_SYSCALL_INFO, pid, size_of_val(&info), ptr::from_mut(&mut info).cast())
+    }?;
+    let [first, _, _, nr, a, b, c, d, e, f, _] = info;
+    let [op, _, _, _, arch @ ..] = first.to_ne_bytes();
+    Ok(match op {
+        1 => Step::Entry(Entry { arch: u32::from_ne_bytes(arch), nr, args: [a, b, c, d, e, f] }),
+        2 => Step::Exit(nr.cast_signed()),
+        _ => Step::Other,
+    })
 }
 
 /// The audit architecture of the ABI that the tracee is in (Linux 5.3).

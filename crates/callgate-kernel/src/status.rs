@@ -100,6 +100,37 @@ impl ThreadStatus {
         read("/proc/thread-self/status")
     }
 
+    /// One thread of any process, by its own number.
+    ///
+    /// # Errors
+    ///
+    /// [`ThreadStatus::is_gone`] tells of a thread that is not there; anything else means that
+    /// `/proc` is not mounted, or hides it.
+    pub fn of_thread(thread: i32) -> io::Result<ThreadStatus> {
+        // `/proc` lists processes alone, and yet opens every thread by its number.
+        match read(&format!("/proc/{thread}/status")) {
+            Err(error) if is_gone(&error) && !fs::exists("/proc/self/status")? => {
+                Err(io::Error::other("/proc is not mounted"))
+            }
+            other => other,
+        }
+    }
+
+    /// Whether an error of these functions says that the thread or process is not there.
+    pub fn is_gone(error: &io::Error) -> bool {
+        is_gone(error)
+    }
+
+    /// The numbers of a process's threads, rising.
+    pub(crate) fn numbers_of(pid: i32) -> io::Result<Vec<i32>> {
+        let mut numbers = Vec::new();
+        for entry in fs::read_dir(format!("/proc/{pid}/task"))? {
+            numbers.extend(entry?.file_name().to_str().and_then(|name| name.parse::<i32>().ok()));
+        }
+        numbers.sort_unstable();
+        Ok(numbers)
+    }
+
     /// Every thread of a process, in the order of their numbers: filters belong to threads, so
     /// one process may have several answers. A thread that ends while being read is left out.
     ///

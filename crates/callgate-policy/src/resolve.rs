@@ -36,7 +36,7 @@ impl Policy {
             policy: self,
             target,
             tables: abis.iter().map(|&abi| Table::new(abi)).collect(),
-            diagnostics: Vec::new(),
+            findings: Findings::default(),
         };
         for (index, entry) in self.entries.iter().enumerate() {
             resolver.entry(index, entry);
@@ -116,7 +116,39 @@ struct Resolver<'a> {
     policy: &'a Policy,
     target: &'a Target,
     tables: Vec<Table>,
-    diagnostics: Vec<Diagnostic>,
+    findings: Findings,
+}
+
+/// What was found, in bounded memory: a text can hold a million unknown names.
+#[derive(Default)]
+struct Findings {
+    kept: Vec<Diagnostic>,
+    errors: usize,
+    warnings: usize,
+}
+
+impl Findings {
+    /// The most that are kept of one severity.
+    const MOST: usize = 100;
+
+    fn push(&mut self, diagnostic: Diagnostic) {
+        let count = if diagnostic.is_error() { &mut self.errors } else { &mut self.warnings };
+        *count += 1;
+        if *count <= Findings::MOST {
+            self.kept.push(diagnostic);
+        }
+    }
+
+    fn into_diagnostics(mut self) -> Vec<Diagnostic> {
+        let errors = self.errors.saturating_sub(Findings::MOST);
+        let warnings = self.warnings.saturating_sub(Findings::MOST);
+        if errors + warnings > 0 {
+            let message =
+                format!("{errors} more errors and {warnings} more warnings are not shown");
+            self.kept.push(Diagnostic::note("not-shown", message));
+        }
+        self.kept
+    }
 }
 
 /// The rules of one ABI while they are gathered.
@@ -234,8 +266,8 @@ impl Resolver<'_> {
     fn report_once(&mut self, diagnostic: Diagnostic) {
         let place = |d: &Diagnostic| d.primary().map(|label| label.span);
         let known = |d: &Diagnostic| d.id == diagnostic.id && place(d) == place(&diagnostic);
-        if !self.diagnostics.iter().any(known) {
-            self.diagnostics.push(diagnostic);
+        if !self.findings.kept.iter().any(known) {
+            self.findings.push(diagnostic);
         }
     }
 
@@ -260,12 +292,16 @@ impl Resolver<'_> {
         } else {
             (Severity::Warning, format!("ignored, so the default stays: {default}"))
         };
+        let kept =
+            if severity == Severity::Error { self.findings.errors } else { self.findings.warnings };
+        // A suggestion takes longer to find than everything else here.
+        let near = (kept < Findings::MOST).then(|| suggest::syscall(&name.value)).flatten();
         let mut diagnostic = Diagnostic::new(
             "unknown-syscall",
             severity,
             format!("no architecture has a syscall {}; {consequence}", quoted(&name.value)),
         );
-        match suggest::syscall(&name.value) {
+        match near {
             Some(near) => {
                 diagnostic = diagnostic
                     .at(name.span, format!("did you mean `{near}`?"))
@@ -273,14 +309,14 @@ impl Resolver<'_> {
             }
             None => diagnostic = diagnostic.at(name.span, ""),
         }
-        self.diagnostics.push(diagnostic);
+        self.findings.push(diagnostic);
     }
 
     /// Warns of constants of which libseccomp uses a part.
     fn check_constants(&mut self, entry: &Entry) {
         for comparison in &entry.comparisons {
             if comparison.value != within_mask(comparison.value) {
-                self.diagnostics.push(
+                self.findings.push(
                     Diagnostic::warning(
                         "value-outside-mask",
                         "the value has bits outside the mask, which are ignored",
@@ -297,7 +333,7 @@ impl Resolver<'_> {
         };
         for comparison in &entry.comparisons {
             if comparison.value.test.constants().any(|constant| constant > u64::from(u32::MAX)) {
-                self.diagnostics.push(
+                self.findings.push(
                     Diagnostic::warning(
                         "truncated-constant",
                         format!(
@@ -337,8 +373,11 @@ impl Resolver<'_> {
             other: self.policy.other,
             flags: self.policy.flags.iter().map(|flag| flag.value).collect(),
         };
-        let failed = self.diagnostics.iter().any(Diagnostic::is_error);
-        Resolution { ruleset: (!failed).then_some(ruleset), diagnostics: self.diagnostics }
+        let failed = self.findings.errors > 0;
+        Resolution {
+            ruleset: (!failed).then_some(ruleset),
+            diagnostics: self.findings.into_diagnostics(),
+        }
     }
 }
 

@@ -17,6 +17,7 @@
 //! | get an example | [`Manager::witness`] |
 //! | turn a meaning into rules again | [`Manager::synthesize`] |
 //! | look at one system call | [`Manager::cofactor`] |
+//! | look for what is wrong with a filter | [`lint`] |
 //!
 //! Memory is bounded: what does not fit is [`TooComplex`], which is no answer and equals nothing.
 #![no_std]
@@ -27,6 +28,7 @@ extern crate alloc;
 mod conditions;
 mod differences;
 mod digits;
+pub mod lint;
 mod manager;
 mod operations;
 mod predicate;

@@ -109,5 +109,5 @@ fn details(row: &Row) -> String {
 
 /// The schema of what --json prints.
 pub fn schema() -> schemars::Schema {
-    schemars::schema_for!(Vec<Row>)
+    output::schema_of::<Vec<Row>>()
 }

@@ -129,5 +129,5 @@ fn summary(profile: &Profile, usage: &[usage::Use]) -> String {
 
 /// The schema of what --json prints.
 pub fn schema() -> schemars::Schema {
-    schemars::schema_for!(Json<'static>)
+    output::schema_of::<Json<'static>>()
 }

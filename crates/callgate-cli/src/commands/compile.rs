@@ -1,6 +1,6 @@
 //! `callgate compile`: a profile as a BPF program, or as a profile for another reader.
 
-mod format;
+pub mod format;
 mod statistics;
 
 pub use self::format::listing;
@@ -153,5 +153,5 @@ fn same_rules(a: &Ruleset, b: &Ruleset) -> bool {
 
 /// The schema of what --json prints.
 pub fn schema() -> schemars::Schema {
-    schemars::schema_for!(statistics::Json<'static>)
+    output::schema_of::<statistics::Json<'static>>()
 }

@@ -65,7 +65,7 @@ pub fn main(args: Args) -> Result<Answer, Failure> {
                 proved(&mut manager, source.acted, args.to, &text, &context.target).then_some(text)
             })
         }),
-        Origin::Program(_) => None,
+        Origin::Program(_) | Origin::Stack(_) => None,
     };
     let text = match kept {
         Some(text) => text,

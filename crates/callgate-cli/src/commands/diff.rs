@@ -110,5 +110,5 @@ pub fn main(args: Args) -> Result<Answer, Failure> {
 
 /// The schema of what --json prints.
 pub fn schema() -> schemars::Schema {
-    schemars::schema_for!(Json<'static>)
+    output::schema_of::<Json<'static>>()
 }

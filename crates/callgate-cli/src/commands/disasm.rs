@@ -7,7 +7,7 @@ use super::{Answer, Failure, compile::listing};
 use crate::{
     names::SyscallNames,
     output, report,
-    source::{Source, other_byte_order},
+    source::{Source, Stack, other_byte_order},
     target::{ByteOrderArgs, ReadingArgs, TargetArgs, resolve},
 };
 
@@ -39,6 +39,10 @@ pub fn main(args: Args) -> Result<Answer, Failure> {
         Source::Program { name, bytes } => {
             program(&name, &bytes, args.order.order(args.target.arch.first().copied()))
         }
+        Source::Stack(stack) => {
+            output::print(&listings(&stack))?;
+            Ok(Answer::Yes)
+        }
         Source::Profile(mut profile) => {
             let target = args.target.target()?;
             let ruleset = resolve(&mut profile, &args.reading, &target);
@@ -50,6 +54,16 @@ pub fn main(args: Args) -> Result<Answer, Failure> {
             Ok(Answer::Yes)
         }
     }
+}
+
+/// One filter after the other, newest first as the kernel runs them.
+fn listings(stack: &Stack) -> String {
+    let one = |(index, program)| match stack.programs.len() {
+        1 => listing(program),
+        _ => format!("; {}\n{}", stack.filter_name(index), listing(program)),
+    };
+    let all: Vec<String> = stack.programs.iter().enumerate().map(one).collect();
+    all.join("\n")
 }
 
 /// Lists what is there, and says so when the kernel would not take it.

@@ -48,5 +48,5 @@ pub fn main(args: Args) -> Result<Answer, Failure> {
 /// The schema of what --json prints.
 #[cfg(target_os = "linux")]
 pub fn schema() -> schemars::Schema {
-    schemars::schema_for!(findings::Report)
+    crate::output::schema_of::<findings::Report>()
 }

@@ -4,7 +4,7 @@ mod calls;
 
 use std::{fmt::Write, fs, io::Read};
 
-use callgate_bpf::{Program, SeccompData, disasm::Listing};
+use callgate_bpf::{Action, Program, SeccompData, Traced, disasm::Listing};
 use callgate_policy::Decision;
 use clap::Args as ClapArgs;
 use schemars::JsonSchema;
@@ -15,6 +15,7 @@ use crate::{
     meaning::{Context, Meaning, Origin},
     names::SyscallNames,
     output,
+    source::live::filter_name,
     target::{ByteOrderArgs, ReadingArgs, TargetArgs},
 };
 
@@ -71,6 +72,19 @@ struct Json {
     decided_by: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     path: Option<Vec<usize>>,
+    /// What each filter of a running process answers, newest first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    filters: Vec<JsonFilter>,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct JsonFilter {
+    /// Counted from 1, the oldest.
+    filter: usize,
+    action: String,
+    word: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    path: Option<Vec<usize>>,
 }
 
 pub fn main(args: Args) -> Result<Answer, Failure> {
@@ -85,27 +99,42 @@ pub fn main(args: Args) -> Result<Answer, Failure> {
     let context = Context::new(args.reading, &args.target, &args.order)?;
     let mut manager = context.manager();
     let meaning = context.read(&mut manager, &args.source)?;
-    let program = program(&meaning, args.trace)?;
+    let programs = programs(&meaning, args.trace)?;
     let mut all_run = true;
     let mut answers = Vec::new();
     for data in &calls {
         let word = manager.decide(meaning.raw, data);
         let action = word.action();
         all_run &= action.runs_call();
-        let path = program
-            .as_ref()
-            .map(|program| program.run_traced(&data.words(context.order()), context.shifts()).path);
+        let runs: Vec<Traced> = programs
+            .iter()
+            .map(|program| program.run_traced(&data.words(context.order()), context.shifts()))
+            .collect();
+        let decisive = decisive(&runs);
         let answer = Json {
             call: super::diff::call(data),
             action: action.to_string(),
             word: word.0,
-            decided_by: decided_by(&meaning, data, path.as_deref()),
-            path: path.filter(|_| args.trace),
+            decided_by: decided_by(&meaning, data, decisive, &runs),
+            path: decisive.map(|filter| runs[filter].path.clone()).filter(|_| args.trace),
+            filters: match &meaning.origin {
+                Origin::Stack(_) => filters(&runs, args.trace),
+                _ => Vec::new(),
+            },
         };
         if args.json {
             answers.push(answer);
         } else {
-            output::print(&text(&meaning, &answer, verb(action), program.as_ref()))?;
+            output::print(&format!(
+                "{}: {} {}, by {}\n",
+                answer.call,
+                meaning.name,
+                verb(action),
+                answer.decided_by
+            ))?;
+            if args.trace {
+                output::print(&trace(&programs, &runs))?;
+            }
         }
     }
     if args.json {
@@ -114,25 +143,54 @@ pub fn main(args: Args) -> Result<Answer, Failure> {
     Ok(if all_run { Answer::Yes } else { Answer::No })
 }
 
-/// The program that is run: the source's own, or with --trace the one that a profile compiles to.
-fn program(meaning: &Meaning, trace: bool) -> Result<Option<Program>, Failure> {
+/// The programs that are run, newest first: the source's own, or with --trace the one that a profile
+/// compiles to.
+fn programs(meaning: &Meaning, trace: bool) -> Result<Vec<Program>, Failure> {
     match &meaning.origin {
-        Origin::Program(program) => Ok(Some(program.clone())),
+        Origin::Program(program) => Ok(vec![program.clone()]),
+        Origin::Stack(stack) => Ok(stack.programs.clone()),
         Origin::Profile { ruleset, .. } if trace => {
             let compiled = callgate_compile::compile(ruleset).map_err(|e| e.to_string())?;
-            Ok(Some(compiled.into_program()))
+            Ok(vec![compiled.into_program()])
         }
-        Origin::Profile { .. } => Ok(None),
+        Origin::Profile { .. } => Ok(Vec::new()),
     }
 }
 
+/// The filter whose word the kernel acts on: of those of the strongest rank the newest. Of filters
+/// that all allow it is the newest too.
+fn decisive(runs: &[Traced]) -> Option<usize> {
+    (0..runs.len()).min_by_key(|&filter| runs[filter].action.rank())
+}
+
+fn filters(runs: &[Traced], trace: bool) -> Vec<JsonFilter> {
+    let one = |(index, run): (usize, &Traced)| JsonFilter {
+        filter: runs.len() - index,
+        action: run.action.action().to_string(),
+        word: run.action.0,
+        path: trace.then(|| run.path.clone()),
+    };
+    runs.iter().enumerate().map(one).collect()
+}
+
 /// What decided: a rule of the text, or an instruction.
-fn decided_by(meaning: &Meaning, data: &SeccompData, path: Option<&[usize]>) -> String {
-    match &meaning.origin {
-        Origin::Program(_) => {
-            format!("instruction {}", path.and_then(<[usize]>::last).copied().unwrap_or(0))
+fn decided_by(
+    meaning: &Meaning,
+    data: &SeccompData,
+    decisive: Option<usize>,
+    runs: &[Traced],
+) -> String {
+    let last = |filter: usize| runs[filter].path.last().copied().unwrap_or(0);
+    match (&meaning.origin, decisive) {
+        (Origin::Program(_), _) => format!("instruction {}", last(0)),
+        (Origin::Stack(_), None) => "nothing: no filter holds it".to_owned(),
+        (Origin::Stack(stack), Some(_)) if runs.len() > 1 && allowed(runs) => {
+            format!("all {} filters", stack.programs.len())
         }
-        Origin::Profile { profile, ruleset } => match ruleset.decide(data).1 {
+        (Origin::Stack(stack), Some(filter)) => {
+            format!("instruction {} of {}", last(filter), stack.filter_name(filter))
+        }
+        (Origin::Profile { profile, ruleset }, _) => match ruleset.decide(data).1 {
             Decision::Rule(rule) => {
                 let span = profile.policy.as_ref().map(|policy| policy.entries[rule.entry].span);
                 let (line, column) = span.unwrap_or_default().line_and_column(&profile.text);
@@ -145,17 +203,22 @@ fn decided_by(meaning: &Meaning, data: &SeccompData, path: Option<&[usize]>) -> 
     }
 }
 
-fn text(meaning: &Meaning, answer: &Json, verb: String, program: Option<&Program>) -> String {
-    let Json { call, decided_by, path, .. } = answer;
-    let mut text = format!("{call}: {} {verb}, by {decided_by}\n", meaning.name);
-    if let (Some(path), Some(program)) = (path, program) {
-        let lines: Vec<String> = Listing::new(program)
-            .with_names(&SyscallNames)
-            .to_string()
-            .lines()
-            .map(str::to_owned)
-            .collect();
-        for &step in path {
+/// Whether no filter said anything stronger than ALLOW.
+fn allowed(runs: &[Traced]) -> bool {
+    runs.iter().all(|run| run.action.action() == Action::Allow)
+}
+
+/// The instructions that were executed, filter by filter.
+fn trace(programs: &[Program], runs: &[Traced]) -> String {
+    let mut text = String::new();
+    for (index, (program, run)) in programs.iter().zip(runs).enumerate() {
+        if programs.len() > 1 {
+            let _ =
+                writeln!(text, "  {}: {}", filter_name(index, programs.len()), run.action.action());
+        }
+        let listing = Listing::new(program).with_names(&SyscallNames).to_string();
+        let lines: Vec<&str> = listing.lines().collect();
+        for &step in &run.path {
             let _ = writeln!(text, "  {}", lines[step]);
         }
     }
@@ -174,5 +237,5 @@ fn read(file: &str) -> Result<String, Failure> {
 
 /// The schema of what --json prints.
 pub fn schema() -> schemars::Schema {
-    schemars::schema_for!(Vec<Json>)
+    output::schema_of::<Vec<Json>>()
 }

@@ -14,7 +14,7 @@ use serde::Serialize;
 use super::{Answer, Failure};
 use crate::{
     output,
-    source::Source,
+    source::{Source, Stack},
     target::{ByteOrderArgs, ReadingArgs, TargetArgs, resolve},
 };
 
@@ -79,14 +79,14 @@ struct JsonVerdict {
 }
 
 pub fn main(args: Args) -> Result<Answer, Failure> {
-    let (ruleset, program) = rules(&args)?;
+    let (ruleset, programs) = rules(&args)?;
     if let Some(name) = args.syscall.as_ref().or(args.allows.as_ref()) {
         let name = known(name)?;
         let runs = runs(&ruleset, name);
         if args.json {
             output::print_json(&json(&ruleset, name))?;
         } else {
-            output::print(&one(&ruleset, name, program.as_ref())?)?;
+            output::print(&one(&ruleset, name, &programs)?)?;
         }
         let no = args.allows.is_some() && !runs;
         return Ok(if no { Answer::No } else { Answer::Yes });
@@ -99,8 +99,8 @@ pub fn main(args: Args) -> Result<Answer, Failure> {
     Ok(Answer::Yes)
 }
 
-/// The filter's meaning as rules, and the program that stands for it.
-fn rules(args: &Args) -> Result<(Ruleset, Option<Program>), Failure> {
+/// The filter's meaning as rules, and the programs that stand for it.
+fn rules(args: &Args) -> Result<(Ruleset, Vec<Program>), Failure> {
     let order = args.order.order(args.target.arch.first().copied());
     match Source::open(&args.source, args.reading.dialect())? {
         Source::Profile(mut profile) => {
@@ -109,22 +109,33 @@ fn rules(args: &Args) -> Result<(Ruleset, Option<Program>), Failure> {
             profile.print_diagnostics(false, "it has no meaning to explain");
             let ruleset = ruleset.ok_or(Failure::Reported)?;
             let program = callgate_compile::compile(&ruleset).ok().map(|c| c.into_program());
-            Ok((ruleset, program))
+            Ok((ruleset, program.into_iter().collect()))
         }
         Source::Program { name, bytes } => {
             let program = Program::from_bytes(&bytes, order, Layout::seccomp(order))
                 .map_err(|error| format!("{name}: the kernel would refuse it: {error}"))?;
-            Ok((of_program(&name, &program, order)?, Some(program)))
+            let programs = vec![program];
+            Ok((of_programs(&name, &programs, order)?, programs))
+        }
+        Source::Stack(Stack { name, programs, .. }) => {
+            Ok((of_programs(&name, &programs, ByteOrder::NATIVE)?, programs))
         }
     }
 }
 
-fn of_program(name: &str, program: &Program, order: ByteOrder) -> Result<Ruleset, Failure> {
+/// The rules of what filters come to together, newest first.
+fn of_programs(name: &str, programs: &[Program], order: ByteOrder) -> Result<Ruleset, Failure> {
     let mut manager = Manager::new(Layout::seccomp(order));
     let shifts =
         Abi::native().map_or_else(ShiftRule::default, |abi| ShiftRule::of_kernel(abi.audit()));
-    let meaning = manager
-        .program(program, shifts)
+    let nothing = manager.constant(Action::Allow.raw());
+    let meaning = programs
+        .iter()
+        .rev()
+        .try_fold(nothing, |older, program| {
+            let newer = manager.program(program, shifts)?;
+            manager.stack(newer, older)
+        })
         .and_then(|diagram| manager.act(diagram))
         .map_err(|error| format!("{name}: its meaning is unknown: {error}"))?;
     Ok(manager.synthesize(meaning).map_err(|why| {
@@ -171,7 +182,7 @@ fn json(ruleset: &Ruleset, name: &str) -> Vec<JsonCall> {
 }
 
 /// One call on every architecture; those that treat it alike together.
-fn one(ruleset: &Ruleset, name: &str, program: Option<&Program>) -> Result<String, Failure> {
+fn one(ruleset: &Ruleset, name: &str, programs: &[Program]) -> Result<String, Failure> {
     let mut sections: Vec<(Vec<String>, Vec<String>)> = Vec::new();
     for table in &ruleset.abis {
         let abi = table.abi;
@@ -188,7 +199,7 @@ fn one(ruleset: &Ruleset, name: &str, program: Option<&Program>) -> Result<Strin
         if let [only] = &mut lines[..] {
             *only = only.replace("otherwise", "always");
         }
-        lines.push(cost(program, abi, nr, verdict));
+        lines.push(cost(programs, abi, nr, verdict));
         let place = format!("{}: {nr}", abi.name());
         match sections.iter_mut().find(|(_, of)| *of == lines) {
             Some((places, _)) => places.push(place),
@@ -210,19 +221,26 @@ fn one(ruleset: &Ruleset, name: &str, program: Option<&Program>) -> Result<Strin
     Ok(text)
 }
 
-/// What the program executes for a call, and whether the kernel even asks it.
+/// What the programs execute for a call, and whether the kernel even asks them: its cache has what
+/// every filter always allows.
 fn cost(
-    program: Option<&Program>,
+    programs: &[Program],
     abi: Abi,
     nr: callgate_bpf::SyscallNr,
     verdict: NumberVerdict<'_>,
 ) -> String {
-    let Some(program) = program else { return String::new() };
+    if programs.is_empty() {
+        return String::new();
+    }
     let data = callgate_bpf::SeccompData::new(abi.audit(), nr);
-    let words = data.words(program.layout().byte_order);
-    let executed = program.run_traced(&words, ShiftRule::default()).path.len();
+    let executed = |program: &Program| {
+        let words = data.words(program.layout().byte_order);
+        program.run_traced(&words, ShiftRule::default()).path.len()
+    };
+    let executed: usize = programs.iter().map(executed).sum();
+    let cached = programs.iter().all(|program| program.always_allows(abi.audit(), nr));
     let allowed = words::verdicts(verdict);
-    let cache = if program.always_allows(abi.audit(), nr) && abi.has_kernel_cache() {
+    let cache = if cached && abi.has_kernel_cache() {
         "answered by the kernel's cache"
     } else if allowed.iter().all(|verdict| verdict.action == Action::Allow) {
         "the kernel has no cache for it"
@@ -243,5 +261,5 @@ pub fn schema() -> schemars::Schema {
         Whole(whole::Json),
         One(Vec<JsonCall>),
     }
-    schemars::schema_for!(Either)
+    output::schema_of::<Either>()
 }

@@ -59,8 +59,11 @@ fn schema(verb: &str) -> Result<schemars::Schema, Failure> {
         "diff" => super::diff::schema(),
         #[cfg(target_os = "linux")]
         "doctor" => super::doctor::schema(),
+        #[cfg(target_os = "linux")]
+        "dump" => super::dump::schema(),
         "eval" => super::eval::schema(),
         "explain" => super::explain::schema(),
+        "lint" => super::lint::schema(),
         "syscall" => super::syscall::schema(),
         _ => return Err(Failure::Message(format!("`{verb}` has no --json"))),
     })

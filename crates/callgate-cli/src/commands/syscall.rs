@@ -179,5 +179,5 @@ fn by_number(numbers: &[JsonNumber]) -> Vec<String> {
 
 /// The schema of what --json prints.
 pub fn schema() -> schemars::Schema {
-    schemars::schema_for!(Json)
+    output::schema_of::<Json>()
 }

@@ -1,6 +1,7 @@
 //! Findings as a person reads them: the place underlined, the next step below.
 
 use std::{
+    borrow::Cow,
     io::{self, IsTerminal, Write},
     ops::Range,
 };
@@ -22,11 +23,38 @@ pub fn diagnostics(name: &str, text: &str, diagnostics: &[Diagnostic]) {
     let places = Places::new(text);
     let mut stderr = io::stderr().lock();
     for diagnostic in diagnostics {
-        let drawn = excerpt(name, &places, diagnostic);
-        let report = drawn.unwrap_or_else(|| concise(name, &places, diagnostic));
+        let report = drawing(name, &places, diagnostic, &[], &renderer(stderr.is_terminal()));
         // Standard error going away leaves nobody to tell.
         let _ = writeln!(stderr, "{report}");
     }
+}
+
+/// Findings for standard output, each with more that is to be said of it, by a word.
+pub fn findings<'f>(
+    name: &str,
+    text: &str,
+    findings: impl IntoIterator<Item = (&'f Diagnostic, Vec<(&'static str, String)>)>,
+) -> String {
+    let name = &printable_name(name);
+    let places = Places::new(text);
+    let renderer = renderer(io::stdout().is_terminal());
+    let mut all = String::new();
+    for (diagnostic, said) in findings {
+        all.push_str(&drawing(name, &places, diagnostic, &said, &renderer));
+        all.push_str("\n\n");
+    }
+    all
+}
+
+fn drawing(
+    name: &str,
+    places: &Places,
+    diagnostic: &Diagnostic,
+    said: &[(&'static str, String)],
+    renderer: &Renderer,
+) -> String {
+    excerpt(name, places, diagnostic, said, renderer)
+        .unwrap_or_else(|| concise(name, places, diagnostic, said))
 }
 
 /// `callgate: message` for what has no place in a text.
@@ -47,11 +75,18 @@ pub fn note(message: impl std::fmt::Display) {
 fn line(level: Level<'_>, message: &str) {
     let message = printable(message);
     let report = [Group::with_title(level.primary_title(message))];
-    let _ = writeln!(io::stderr().lock(), "{}", renderer().render(&report));
+    let renderer = renderer(io::stderr().is_terminal());
+    let _ = writeln!(io::stderr().lock(), "{}", renderer.render(&report));
 }
 
 /// None where the lines are too long to draw.
-fn excerpt(name: &str, places: &Places, diagnostic: &Diagnostic) -> Option<String> {
+fn excerpt(
+    name: &str,
+    places: &Places,
+    diagnostic: &Diagnostic,
+    said: &[(&'static str, String)],
+    renderer: &Renderer,
+) -> Option<String> {
     let level = match diagnostic.severity {
         Severity::Error => Level::ERROR,
         Severity::Warning => Level::WARNING,
@@ -87,14 +122,19 @@ fn excerpt(name: &str, places: &Places, diagnostic: &Diagnostic) -> Option<Strin
         let place = format!("line {line}, column {column}: {}", printable(&label.text));
         group = group.element(Level::NOTE.message(place));
     }
+    for (word, sentence) in said {
+        group = group.element(Level::NOTE.with_name(*word).message(printable(sentence)));
+    }
     if let Some(help) = &diagnostic.help {
         group = group.element(Level::HELP.message(printable(help)));
     }
     let mut groups = vec![group];
-    // A label already says what a single word should have been.
+    // A label of a reader already says what a single word should have been.
+    let least = if said.is_empty() { 2 } else { 1 };
     let edits = &diagnostic.edits;
     let lines = places.lines_around(edits.iter().map(|edit| edit.span));
-    if let Some(lines) = lines.filter(|lines| edits.len() > 1 && lines.len() <= EXCERPT_LIMIT) {
+    if let Some(lines) = lines.filter(|lines| edits.len() >= least && lines.len() <= EXCERPT_LIMIT)
+    {
         let mut snippet = piece(name, places, &lines);
         for edit in edits {
             let range = inside(places, &lines, edit.span);
@@ -102,15 +142,29 @@ fn excerpt(name: &str, places: &Places, diagnostic: &Diagnostic) -> Option<Strin
         }
         groups.push(Level::HELP.secondary_title("this would mend it").element(snippet));
     }
-    Some(renderer().render(&groups))
+    Some(renderer.render(&groups))
 }
 
 /// Lines of the text, which know their numbers.
 fn piece<'t, T: Clone>(name: &'t str, places: &Places<'t>, lines: &Range<usize>) -> Snippet<'t, T> {
-    Snippet::source(&places.text()[lines.clone()])
+    Snippet::source(harmless(&places.text()[lines.clone()]))
         .line_start(places.line(lines.start))
         .path(name)
         .fold(true)
+}
+
+/// The renderer shows ASCII's control characters as pictures and knows most others; what it would
+/// let through is replaced by a character of as many bytes, so that places stay.
+fn harmless(text: &str) -> Cow<'_, str> {
+    if !text.contains(|c| !char::is_ascii(&c) && moves_the_cursor(c)) {
+        return Cow::Borrowed(text);
+    }
+    let replace = |c: char| match c.len_utf8() {
+        2 if moves_the_cursor(c) => '\u{bf}',
+        3 if moves_the_cursor(c) => char::REPLACEMENT_CHARACTER,
+        _ => c,
+    };
+    Cow::Owned(text.chars().map(replace).collect())
 }
 
 /// A span's range in a piece; it cuts no character.
@@ -119,16 +173,25 @@ fn inside(places: &Places, lines: &Range<usize>, span: Span) -> Range<usize> {
     start..(places.floor(span.end) - lines.start).max(start)
 }
 
-fn concise(name: &str, places: &Places, diagnostic: &Diagnostic) -> String {
+fn concise(
+    name: &str,
+    places: &Places,
+    diagnostic: &Diagnostic,
+    said: &[(&'static str, String)],
+) -> String {
     let place = diagnostic.primary().map_or_else(String::new, |label| {
         let (line, column) = places.line_and_column(label.span);
         format!(":{line}:{column}")
     });
-    format!("{name}{place}: {}", printable(&diagnostic.to_string()))
+    let mut text = format!("{name}{place}: {}", printable(&diagnostic.to_string()));
+    for (word, sentence) in said {
+        text.push_str(&format!("\n  = {word}: {}", printable(sentence)));
+    }
+    text
 }
 
-fn renderer() -> Renderer {
-    if io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none() {
+fn renderer(terminal: bool) -> Renderer {
+    if terminal && std::env::var_os("NO_COLOR").is_none() {
         Renderer::styled()
     } else {
         Renderer::plain()
@@ -148,7 +211,7 @@ fn printable(text: &str) -> String {
 }
 
 /// Control characters, and those that change the direction or hide.
-fn moves_the_cursor(c: char) -> bool {
+pub fn moves_the_cursor(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }

@@ -25,6 +25,46 @@ fn architectures_are_those_asked_for_each_once() {
     }
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn without_options_it_is_this_machine_this_kernel_and_dockers_capabilities() {
+    let scratch = Scratch::new();
+    let names = |options: &[&str]| {
+        let args = [&["compile", "p.json", "--format", "oci"], options].concat();
+        let json = scratch.callgate(&args).run().json(0);
+        json["syscalls"].clone()
+    };
+    let entry = |name: &str, includes: &str| {
+        format!(
+            r#"{{ "names": ["{name}"], "action": "SCMP_ACT_ALLOW", "includes": {{ {includes} }} }}"#
+        )
+    };
+    scratch.file(
+        "p.json",
+        format!(
+            r#"{{ "defaultAction": "SCMP_ACT_ERRNO", "syscalls": [ {} ] }}"#,
+            [
+                entry("read", r#""minKernel": "3.0""#),
+                entry("write", r#""minKernel": "99.0""#),
+                entry("chroot", r#""caps": ["CAP_SYS_CHROOT"]"#),
+                entry("mount", r#""caps": ["CAP_SYS_ADMIN"]"#),
+            ]
+            .join(",")
+        ),
+    );
+    let allow = |names: &[&str]| serde_json::json!({ "names": names, "action": "SCMP_ACT_ALLOW" });
+    assert_eq!(names(&[]), serde_json::json!([allow(&["read"]), allow(&["chroot"])]));
+    assert_eq!(names(&["--cap", "default"]), names(&[]));
+    assert_eq!(names(&["--cap", "none"]), serde_json::json!([allow(&["read"])]));
+    // The other verbs mean the same without options.
+    let compile = scratch.callgate(&["compile", "docker-default", "-o", "d.bpf"]).run();
+    compile.is(0, "", "");
+    let same = "same: the kernel acts alike on every call\n";
+    scratch.callgate(&["diff", "docker-default", "d.bpf"]).run().is(0, same, "");
+    let listing = scratch.callgate(&["disasm", "docker-default"]).run();
+    assert_eq!(listing, scratch.callgate(&["disasm", "d.bpf"]).run());
+}
+
 #[test]
 fn a_big_endian_target_gets_big_endian_bytes() {
     let scratch = Scratch::new();

@@ -54,6 +54,35 @@ fn bounding_set_then_no_new_privs_then_filter_then_capabilities_then_exec() {
 }
 
 #[test]
+fn flags_of_the_profile_and_of_the_command_line_reach_the_kernel() {
+    if !tool_for("strace", "strace", "the flags that a filter is loaded with") {
+        return;
+    }
+    let scratch = Scratch::new();
+    let loaded = |options: &[&str]| {
+        let outcome = scratch
+            .command("strace")
+            .args(&["-f", "-qq", "-e", "trace=seccomp", "-o", "trace", crate::common::CALLGATE])
+            .args(&[&["run", "--profile", "p.json"], options, &["--", "true"]].concat())
+            .run();
+        assert_eq!(outcome.status, 0, "{}", outcome.stderr);
+        let trace = String::from_utf8(scratch.read("trace")).expect("strace writes text");
+        let line = trace.lines().find(|line| line.contains("SECCOMP_SET_MODE_FILTER"));
+        let line = line.unwrap_or_else(|| panic!("a filter is loaded\n{trace}"));
+        line.split(", ").nth(1).expect("flags come second").to_owned()
+    };
+    let flags = |flags: &str| {
+        let text = format!(r#"{{ "defaultAction": "SCMP_ACT_ALLOW", "flags": [{flags}] }}"#);
+        scratch.file("p.json", text);
+    };
+    flags("");
+    assert_eq!(loaded(&[]), "0");
+    assert_eq!(loaded(&["--log"]), "SECCOMP_FILTER_FLAG_LOG");
+    flags(r#""SECCOMP_FILTER_FLAG_LOG", "SECCOMP_FILTER_FLAG_SPEC_ALLOW""#);
+    assert_eq!(loaded(&[]), "SECCOMP_FILTER_FLAG_LOG|SECCOMP_FILTER_FLAG_SPEC_ALLOW");
+}
+
+#[test]
 fn a_profile_that_refuses_execve_is_found_before_the_start() {
     let scratch = Scratch::new();
     for (action, answer) in [

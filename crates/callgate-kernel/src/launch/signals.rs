@@ -6,6 +6,7 @@
 //! code of ours runs in a signal's context.
 #![allow(unsafe_code)]
 
+use std::cell::Cell;
 use std::fs;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
@@ -56,10 +57,14 @@ const HELD: [i32; 9] = [
     libc::SIGCONT,
 ];
 
+/// Those of them that ask a program to end.
+const END: [i32; 4] = [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGTERM];
+
 /// The parent's signals, held back while this lives.
 pub(super) struct Foreground {
     inherited: Inherited,
     signals: OwnedFd,
+    asked_to_end: Cell<bool>,
 }
 
 impl Foreground {
@@ -90,7 +95,11 @@ impl Foreground {
         if ignore_sigchld {
             sys::signal_default(libc::SIGCHLD);
         }
-        Ok(Foreground { inherited: Inherited { mask, ignore_sigchld }, signals })
+        Ok(Foreground {
+            inherited: Inherited { mask, ignore_sigchld },
+            signals,
+            asked_to_end: Cell::new(false),
+        })
     }
 
     /// What to give the child.
@@ -118,6 +127,9 @@ impl Foreground {
         let pause = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
         loop {
             while let Some(signal) = self.next() {
+                if END.contains(&signal.number) {
+                    self.asked_to_end.set(true);
+                }
                 pass_on(child, &signal);
             }
             if let Some(result) = look()? {
@@ -130,6 +142,11 @@ impl Foreground {
                 Err(errno) => return Err(Errno::from(errno).into()),
             }
         }
+    }
+
+    /// Whether a signal has come that asks a program to end, from the terminal or a process.
+    pub(super) fn asked_to_end(&self) -> bool {
+        self.asked_to_end.get()
     }
 
     /// The next signal that was held back.

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::Consumer;
-use crate::source::Profile;
+use crate::{report::moves_the_cursor, source::Profile};
 
 /// One way to use a profile.
 #[derive(Serialize, JsonSchema)]
@@ -21,7 +21,7 @@ pub struct Use {
 pub fn of(consumer: Consumer, profile: &Profile) -> Vec<Use> {
     let path = path_of(profile);
     let shell = quote(&path);
-    let json = serde_json::Value::String(path.clone()).to_string();
+    let json = quote_json(&path);
     let using = |what, text| Use { what, text };
     let mut uses = match consumer {
         Consumer::Docker => vec![
@@ -36,7 +36,7 @@ pub fn of(consumer: Consumer, profile: &Profile) -> Vec<Use> {
                 "compose.yaml",
                 format!(
                     "services:\n  SERVICE:\n    security_opt:\n      - {}",
-                    serde_json::Value::String(format!("seccomp={path}"))
+                    quote_json(&format!("seccomp={path}"))
                 ),
             ),
             using(
@@ -96,11 +96,12 @@ fn path_of(profile: &Profile) -> String {
 /// take the quotes of POSIX.1-2024.
 fn quote(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-=+:,@%".contains(c);
-    if word.chars().any(char::is_control) {
+    if word.chars().any(moves_the_cursor) {
         let escaped = |c: char| match c {
             '\'' | '\\' => format!("\\{c}"),
-            c if c.is_ascii_control() => format!("\\{:03o}", u32::from(c)),
-            c if c.is_control() => c.to_string().bytes().map(|b| format!("\\{b:03o}")).collect(),
+            c if moves_the_cursor(c) => {
+                c.to_string().bytes().map(|byte| format!("\\{byte:03o}")).collect()
+            }
             c => c.to_string(),
         };
         format!("$'{}'", word.chars().map(escaped).collect::<String>())
@@ -109,4 +110,13 @@ fn quote(word: &str) -> String {
     } else {
         format!("'{}'", word.replace('\'', r"'\''"))
     }
+}
+
+/// A string as JSON, YAML and TOML read it back.
+fn quote_json(text: &str) -> String {
+    let json = serde_json::Value::String(text.to_owned()).to_string();
+    let escaped = |c: char| {
+        if moves_the_cursor(c) { format!("\\u{:04x}", u32::from(c)) } else { c.to_string() }
+    };
+    json.chars().map(escaped).collect()
 }

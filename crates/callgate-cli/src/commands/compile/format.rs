@@ -13,22 +13,26 @@ pub fn listing(program: &Program) -> String {
     Listing::new(program).with_names(&SyscallNames).to_string()
 }
 
+/// The fields of struct sock_filter.
 #[derive(Serialize, JsonSchema)]
-struct JsonInstruction {
+pub struct JsonInstruction {
     code: u16,
     jt: u8,
     jf: u8,
     k: u32,
 }
 
-/// A list of objects with the fields of struct sock_filter.
-pub fn json(program: &Program) -> serde_json::Result<String> {
-    let list: Vec<JsonInstruction> = program
-        .instructions()
+pub fn json_instructions(instructions: &[Instruction]) -> Vec<JsonInstruction> {
+    instructions
         .iter()
         .map(|&Instruction { code, jt, jf, k }| JsonInstruction { code, jt, jf, k })
-        .collect();
-    serde_json::to_string(&list).map(|text| text.replace("},{", "},\n {") + "\n")
+        .collect()
+}
+
+/// A list of objects with the fields of struct sock_filter.
+pub fn json(program: &Program) -> serde_json::Result<String> {
+    serde_json::to_string(&json_instructions(program.instructions()))
+        .map(|text| text.replace("},{", "},\n {") + "\n")
 }
 
 pub fn c(program: &Program, name: &str) -> String {

@@ -9,7 +9,7 @@ use super::{Args, capabilities, outcome};
 use crate::{
     commands::Failure,
     report,
-    source::{Profile, Source, other_byte_order},
+    source::{Profile, Source, Stack, other_byte_order},
     target::{native, resolve, running_kernel},
 };
 
@@ -38,6 +38,7 @@ pub fn run(args: Args) -> Result<u8, Failure> {
             from_profile(&mut profile, &args, &target)?
         }
         Source::Program { name, bytes } => from_program(&name, &bytes, &args)?,
+        Source::Stack(stack) => from_stack(stack, &args)?,
     };
     if !args.cap_drop.is_empty() && !capabilities.plan.kept_bounding().is_empty() {
         report::note(kept_bounding(&args));
@@ -121,6 +122,27 @@ fn from_program(name: &str, bytes: &[u8], args: &Args) -> Result<Ready, Failure>
         report::note(format!("{name}: {} instructions", program.len()));
     }
     Ok(Ready { program, flags: Vec::new() })
+}
+
+/// The filter of a running process, when it has one: several are no profile, and loading one of them
+/// would not mean what holds that process.
+fn from_stack(stack: Stack, args: &Args) -> Result<Ready, Failure> {
+    let Stack { name, programs, log } = stack;
+    let count = programs.len();
+    let Ok([program]) = <[Program; 1]>::try_from(programs) else {
+        return Err(Failure::Message(match count {
+            0 => format!(
+                "{name}: there is nothing to load; --profile takes a process with one filter"
+            ),
+            _ => format!(
+                "{name}: {count} filters hold it, and `run` loads one; `callgate convert {name} --to oci` writes one profile that means the same, `callgate dump` writes each"
+            ),
+        }));
+    };
+    if args.verbose {
+        report::note(format!("{name}: {} instructions", program.len()));
+    }
+    Ok(Ready { program, flags: log.then_some(FilterFlag::Log).into_iter().collect() })
 }
 
 /// Nobody listens and nobody traces: such calls would end in ENOSYS.

@@ -1,0 +1,67 @@
+//! `--help` of every verb.
+
+use std::collections::BTreeSet;
+
+use crate::common::Scratch;
+
+/// The verbs, with the one for packagers, which the list does not show.
+pub fn verbs(scratch: &Scratch) -> Vec<String> {
+    let help = scratch.callgate(&["--help"]).run();
+    assert_eq!((help.status, help.stderr.as_str()), (0, ""));
+    let list = help.stdout.lines().skip_while(|line| *line != "Commands:").skip(1);
+    list.take_while(|line| !line.is_empty())
+        .filter(|line| line.starts_with("  ") && !line.starts_with("   "))
+        .filter_map(|line| line.split_whitespace().next().map(str::to_owned))
+        .chain(["generate".to_owned()])
+        .collect()
+}
+
+/// The options that a help text explains.
+fn options(help: &str) -> BTreeSet<&str> {
+    help.split(|c: char| c.is_whitespace() || ",[]<>=".contains(c))
+        .filter(|word| word.starts_with('-'))
+        .collect()
+}
+
+#[test]
+fn every_verb_has_an_example_of_itself_with_options_that_it_has() {
+    let scratch = Scratch::new();
+    let verbs = verbs(&scratch);
+    for verb in ["run", "compile", "check", "disasm", "syscall", "caps", "doctor"] {
+        assert!(verbs.iter().any(|known| known == verb), "{verb}");
+    }
+    for verb in &verbs {
+        let help = scratch.callgate(&[verb, "--help"]).run();
+        assert_eq!((help.status, help.stderr.as_str()), (0, ""), "{verb}");
+        let (explained, examples) = help
+            .stdout
+            .split_once("\nExamples:\n")
+            .or_else(|| help.stdout.split_once("\nExample:\n"))
+            .unwrap_or_else(|| panic!("{verb} has no example:\n{}", help.stdout));
+        let known = options(explained);
+        let own = format!("callgate {verb}");
+        assert!(examples.lines().any(|line| line.contains(&own)), "{examples}");
+        for line in examples.lines().filter(|line| line.trim_start().starts_with(&own)) {
+            // What stands behind `--` or a pipe is not ours.
+            let ours = line.split(" -- ").next().unwrap_or_default();
+            let ours = ours.split([';', '|', '&', '>']).next().unwrap_or_default();
+            for option in ours.split_whitespace().filter(|w| w.starts_with('-') && w.len() > 1) {
+                assert!(known.contains(option), "{verb}: {option} in {line}");
+            }
+        }
+        assert!(help.stdout.lines().all(|line| line.chars().count() <= 100), "{verb}");
+    }
+}
+
+#[test]
+fn the_short_help_says_what_a_source_and_a_status_is() {
+    let scratch = Scratch::new();
+    let said = "Linux seccomp made whole: …\nUsage: callgate <COMMAND>\n…Sources:\n…docker-default\
+                …Exit status:\n  0 yes, same, clean; 1 no, different, findings; 2 error. …\nExample:\n…";
+    scratch.callgate(&["--help"]).run().is_like(0, said, "");
+    // Without a verb that is an error.
+    scratch.callgate(&[]).run().is_like(2, "", said);
+    let version = format!("callgate {}\n", env!("CARGO_PKG_VERSION"));
+    scratch.callgate(&["--version"]).run().is(0, &version, "");
+    scratch.callgate(&["chekc"]).run().is_like(2, "", "error: …'chekc'…'check'…");
+}

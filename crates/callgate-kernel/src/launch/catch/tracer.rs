@@ -1,0 +1,309 @@
+//! The tracer: follows every thread, and stops it before and after each system call.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::time::{Duration, Instant};
+
+use rustix::process::{
+    Pid, Signal as Kill, WaitId, WaitIdOptions, WaitOptions, WaitStatus, kill_process, waitid,
+    waitpid,
+};
+
+use super::install::Install;
+use super::{CatchError, CatchFinished, CaughtFilter, CrossCheck, Kind};
+use crate::dump::{DumpError, DumpedFilter, may_read, read_stopped};
+use crate::errno::Errno;
+use crate::launch::signals::stop_with;
+use crate::load::FLAG_LOG;
+use crate::outcome::Outcome;
+use crate::ptrace::{self, Step};
+
+/// What a tracee tells of, and that what it starts is traced too.
+pub(super) const OPTIONS: usize = ptrace::TRACE_SYSGOOD
+    | ptrace::TRACE_EXEC
+    | ptrace::TRACE_CLONE
+    | ptrace::TRACE_FORK
+    | ptrace::TRACE_VFORK;
+
+/// `__WALL` of wait(2): threads of a tracee too, which are nobody's children.
+const ALL_KINDS: WaitOptions = WaitOptions::from_bits_retain(0x4000_0000);
+
+/// How long a thread that is let go may take to stop.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// A stop by TRACE_SYSGOOD.
+const SYSCALL_STOP: i32 = libc::SIGTRAP | 0x80;
+
+/// The traced threads, of all processes.
+pub(super) struct Tracer<F> {
+    leader: Pid,
+    /// Each with the load that it is in.
+    threads: BTreeMap<i32, Option<Install>>,
+    executed: bool,
+    /// How the command ended. It is not waited for until all is over, so that its number stays its
+    /// own while signals are passed on to it.
+    outcome: Option<Outcome>,
+    caught: F,
+    count: usize,
+    /// Why the kernel is not asked.
+    unchecked: Option<DumpError>,
+}
+
+impl<F: FnMut(CaughtFilter)> Tracer<F> {
+    pub(super) fn new(leader: Pid, caught: F) -> Tracer<F> {
+        Tracer {
+            leader,
+            threads: BTreeMap::from([(leader.as_raw_nonzero().get(), None)]),
+            executed: false,
+            outcome: None,
+            caught,
+            count: 0,
+            unchecked: may_read().err(),
+        }
+    }
+
+    /// Ends the command and waits for it, after an error; all others are let go.
+    pub(super) fn kill(&mut self) {
+        // A child that is not reaped is there to be killed; nothing can be done if not.
+        let _ = kill_process(self.leader, Kill::KILL);
+        self.release();
+        loop {
+            match waitpid(Some(self.leader), WaitOptions::NOHANG | ALL_KINDS) {
+                Ok(Some((_, status))) if Outcome::of(status).is_none() => {
+                    let _ = ptrace::cont(self.leader, 0);
+                }
+                Ok(Some(_)) | Err(rustix::io::Errno::CHILD) => return,
+                _ => std::thread::sleep(Duration::from_millis(1)),
+            }
+        }
+    }
+
+    /// Whether the command was executed.
+    pub(super) fn has_executed(&self) -> bool {
+        self.executed
+    }
+
+    /// Handles what has happened to the threads; the result when the command and all others have
+    /// ended, or the command has and `end` asks not to wait for the others.
+    pub(super) fn look(&mut self, end: bool) -> Result<Option<CatchFinished>, CatchError> {
+        loop {
+            let mut quiet = true;
+            let threads: Vec<i32> = self.threads.keys().copied().collect();
+            for tid in threads {
+                quiet &= !self.look_at(tid)?;
+            }
+            if quiet {
+                break;
+            }
+        }
+        let Some(outcome) = self.outcome else { return Ok(None) };
+        if !self.threads.is_empty() && !end {
+            return Ok(None);
+        }
+        let released = self.release();
+        // The status is known; this only lets the kernel forget the process.
+        let _ = waitpid(Some(self.leader), WaitOptions::NOHANG);
+        let pid = self.leader.as_raw_nonzero().get();
+        Ok(Some(CatchFinished { pid, outcome, caught: self.count, released }))
+    }
+
+    /// Handles what has happened to one thread; whether anything had.
+    fn look_at(&mut self, tid: i32) -> Result<bool, CatchError> {
+        let Some(thread) = Pid::from_raw(tid) else { return Ok(false) };
+        if thread == self.leader {
+            let ended = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+            // A tracee's stops are told too, whatever is asked for.
+            if let Ok(Some(status)) = waitid(WaitId::Pid(thread), ended)
+                && let Some(outcome) = Outcome::of_id(&status)
+            {
+                self.outcome = Some(outcome);
+                self.threads.remove(&tid);
+                return Ok(true);
+            }
+        }
+        match waitpid(Some(thread), WaitOptions::NOHANG | ALL_KINDS) {
+            Ok(None) => return Ok(false),
+            Ok(Some((_, status))) => match Outcome::of(status) {
+                Some(outcome) if thread == self.leader => {
+                    // It ended between the two questions.
+                    self.outcome = Some(outcome);
+                    self.threads.remove(&tid);
+                }
+                Some(_) => {
+                    self.threads.remove(&tid);
+                }
+                None => gone_is_fine(self.stopped(thread, status))?,
+            },
+            Err(rustix::io::Errno::INTR) => {}
+            // A thread whose number another took over by execve(2), or that is traced no more.
+            Err(rustix::io::Errno::CHILD) => {
+                self.threads.remove(&tid);
+            }
+            Err(errno) => return Err(Errno::from(errno).into()),
+        }
+        Ok(true)
+    }
+
+    /// A thread has stopped; lets it go on unless a signal stopped it for longer.
+    fn stopped(&mut self, thread: Pid, status: WaitStatus) -> Result<(), CatchError> {
+        let raw = status.as_raw();
+        let (signal, event) = (raw >> 8 & 0xff, raw >> 16);
+        let tid = thread.as_raw_nonzero().get();
+        match event {
+            0 if signal == SYSCALL_STOP => {
+                self.at_call(thread)?;
+                ptrace::cont_to_call(thread, 0)?;
+            }
+            0 => ptrace::cont_to_call(thread, signal)?,
+            ptrace::EVENT_EXEC => {
+                self.executed = true;
+                // The thread goes by the process's number now, whatever its own was.
+                if let Ok(former) = i32::try_from(ptrace::event_message(thread)?)
+                    && former != tid
+                {
+                    self.threads.remove(&former);
+                }
+                self.threads.insert(tid, None);
+                ptrace::cont_to_call(thread, 0)?;
+            }
+            ptrace::EVENT_CLONE | ptrace::EVENT_FORK | ptrace::EVENT_VFORK => {
+                if let Ok(new) = i32::try_from(ptrace::event_message(thread)?) {
+                    self.threads.insert(new, None);
+                }
+                ptrace::cont_to_call(thread, 0)?;
+            }
+            ptrace::EVENT_STOP if signal != libc::SIGTRAP => {
+                ptrace::listen(thread)?;
+                if thread == self.leader {
+                    stop_with(signal)?;
+                }
+            }
+            _ => ptrace::cont_to_call(thread, 0)?,
+        }
+        Ok(())
+    }
+
+    /// A thread stands before or after a system call.
+    fn at_call(&mut self, thread: Pid) -> Result<(), CatchError> {
+        let tid = thread.as_raw_nonzero().get();
+        let step = ptrace::step(thread).map_err(|errno| match errno.0 {
+            libc::EIO => CatchError::from(Kind::Unsupported),
+            _ => errno.into(),
+        })?;
+        match step {
+            Step::Entry(entry) => {
+                let install = Install::of(tid, &entry);
+                self.threads.insert(tid, install);
+            }
+            Step::Exit(result) => {
+                let install = self.threads.get_mut(&tid).and_then(Option::take);
+                if let Some(install) = install
+                    && install.succeeded(tid, result)
+                {
+                    self.loaded(thread, install, result);
+                }
+            }
+            Step::Other => {}
+        }
+        Ok(())
+    }
+
+    fn loaded(&mut self, thread: Pid, install: Install, result: i64) {
+        let tid = thread.as_raw_nonzero().get();
+        let listener = install.listener(result);
+        let (instructions, check) = self.cross_check(thread, &install);
+        self.count += 1;
+        let filter = CaughtFilter {
+            order: self.count,
+            pid: process_of(tid).unwrap_or(tid),
+            tid,
+            executable: fs::read_link(format!("/proc/{tid}/exe")).ok(),
+            arch: install.arch,
+            call: install.call,
+            flags: install.flags,
+            listener,
+            instructions,
+            check,
+        };
+        (self.caught)(filter);
+    }
+
+    /// The program that counts, and how the kernel's compares to the one in memory.
+    fn cross_check(
+        &self,
+        thread: Pid,
+        install: &Install,
+    ) -> (Vec<callgate_bpf::Instruction>, CrossCheck) {
+        let in_memory = || install.instructions.clone().unwrap_or_default();
+        if let Some(reason) = &self.unchecked {
+            return (in_memory(), CrossCheck::Unchecked(reason.clone()));
+        }
+        let filters = match read_stopped(thread) {
+            Ok(filters) => filters,
+            Err(reason) => return (in_memory(), CrossCheck::Unchecked(reason)),
+        };
+        let same = |filter: &DumpedFilter| {
+            Some(&filter.instructions) == install.instructions.as_ref()
+                && filter.log.is_none_or(|log| log == install.flags.has(FLAG_LOG))
+        };
+        // The newest, unless another thread has put its own on top meanwhile (TSYNC).
+        match filters.iter().rev().find(|filter| same(filter)) {
+            Some(filter) => (filter.instructions.clone(), CrossCheck::Same),
+            None => {
+                let newest = filters.into_iter().next_back();
+                (newest.map_or_else(in_memory, |filter| filter.instructions), CrossCheck::Differs)
+            }
+        }
+    }
+
+    /// Lets go of all threads; how many ran still.
+    fn release(&mut self) -> usize {
+        let mut released = 0;
+        for tid in std::mem::take(&mut self.threads).into_keys() {
+            let Some(thread) = Pid::from_raw(tid).filter(|&thread| thread != self.leader) else {
+                continue;
+            };
+            let status = ptrace::interrupt(thread).and_then(|()| wait(thread));
+            if let Ok(status) = status
+                && Outcome::of(status).is_none()
+            {
+                let (signal, event) = (status.as_raw() >> 8 & 0xff, status.as_raw() >> 16);
+                let pending = if event == 0 && signal != SYSCALL_STOP { signal } else { 0 };
+                if ptrace::detach_with(thread, pending).is_ok() {
+                    released += 1;
+                }
+            }
+        }
+        released
+    }
+}
+
+/// The process that a thread belongs to.
+fn process_of(tid: i32) -> Option<i32> {
+    let status = fs::read_to_string(format!("/proc/{tid}/status")).ok()?;
+    status.lines().find_map(|line| line.strip_prefix("Tgid:")?.trim().parse().ok())
+}
+
+/// Waits for one stop, or the end, of a thread; not long, as one that waits for a device does not
+/// stop before that. The end of this process lets go of it.
+fn wait(thread: Pid) -> Result<WaitStatus, Errno> {
+    let begin = Instant::now();
+    loop {
+        match waitpid(Some(thread), WaitOptions::NOHANG | ALL_KINDS) {
+            Ok(Some((_, status))) => return Ok(status),
+            Ok(None) if begin.elapsed() > PATIENCE => return Err(Errno(libc::ETIMEDOUT)),
+            Ok(None) => std::thread::sleep(Duration::from_millis(1)),
+            Err(rustix::io::Errno::INTR) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+    }
+}
+
+/// A SIGKILL ends a tracee at any time, and requests to it then fail with ESRCH; its end is told
+/// by the next wait.
+fn gone_is_fine(result: Result<(), CatchError>) -> Result<(), CatchError> {
+    match result {
+        Err(CatchError { kind: Kind::Trace(Errno(libc::ESRCH)) }) => Ok(()),
+        other => other,
+    }
+}
