@@ -21,6 +21,7 @@ const fn package(name: &'static str, reason: &'static str) -> Package {
 const PACKAGES: &[Package] = &[
     package("bubblewrap", "loads a raw program that `callgate compile` wrote"),
     package("busybox-static", "the programs in the containers' root file system"),
+    package("chrony", "loads a seccomp filter of its own, which tests read back"),
     package("crun", "the OCI runtime in C, one of those that callgate is compared with"),
     package("docker-compose", "carries out the compose file that `callgate check` prints"),
     package("docker.io", "the Docker engine; brings containerd and its `ctr`"),
@@ -32,10 +33,14 @@ const PACKAGES: &[Package] = &[
     package("libc6-dev", "headers and start files for those C programs"),
     package("libseccomp-dev", "the syscall table of the runtimes' own library"),
     package("netavark", "the network part of podman, which it looks for at every start"),
+    package("openssh-server", "sshd filters the part that talks to strangers; tests read it back"),
     package("podman", "the engine of the containers/common dialect"),
     package("strace", "shows in which order `callgate run` makes its system calls"),
     package("runc", "the OCI runtime whose meaning of a profile is pinned"),
+    package("systemd-container", "systemd-nspawn loads a stack of filters, which tests read back"),
+    package("tor", "loads a large seccomp filter of its own, which tests read back"),
     package("util-linux", "unshare and nsenter: the world of their own that engines get"),
+    package("z3", "a second judge of whether two programs mean the same"),
 ];
 
 /// A target of Rust, for the static binary.

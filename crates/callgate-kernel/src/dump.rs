@@ -2,6 +2,7 @@
 
 mod error;
 mod groups;
+mod restart;
 mod stopped;
 
 pub use self::error::DumpError;
@@ -47,7 +48,9 @@ pub struct DumpedFilter {
 ///
 /// To the thread the stop is like one by SIGSTOP and SIGCONT, without the signals: some calls
 /// that it waits in fail with EINTR (`signal(7)` lists them), and `nanosleep`, `poll` and `futex`
-/// with a timeout go on by way of `restart_syscall`.
+/// with a timeout go on by way of `restart_syscall`. Where its filters refuse that call, which
+/// would end the thread for having been looked at, the interrupted one is made to begin again with
+/// its whole timeout (64-bit programs on x86_64 only).
 ///
 /// The manual page is `ptrace(2)`, PTRACE_SECCOMP_GET_FILTER.
 ///
@@ -126,6 +129,10 @@ fn read(tid: i32) -> Result<Vec<DumpedFilter>, DumpError> {
     let pid = Pid::from_raw(tid).filter(|_| tid > 0).ok_or_else(gone)?;
     let stopped = Stopped::attach(pid)?;
     let filters = read_stopped(stopped.pid());
+    if let Ok(filters) = &filters {
+        // It fails for a thread that was killed, whose end the next request tells.
+        let _ = restart::spare(stopped.pid(), filters);
+    }
     stopped.release();
     filters
 }

@@ -31,6 +31,8 @@ fn main() {
         ("this_process_itself_is_refused", own_process),
         ("a_thread_of_the_kernel_is_told", kernel_thread),
         ("a_stopped_process_stays_stopped_and_a_running_one_runs_on", stays_as_it_was),
+        ("a_filter_that_refuses_restart_syscall_does_no_harm", no_restart),
+        ("a_timeout_goes_on_where_it_was", timeout_goes_on),
         ("a_signal_that_comes_meanwhile_is_not_lost", signals_arrive),
         ("a_process_that_does_not_stop_is_let_go", unstoppable),
         ("a_child_of_the_caller_keeps_its_end_for_the_caller", own_child),
@@ -352,6 +354,57 @@ fn stays_as_it_was() {
     waiting.becomes("T");
     waiting.signal(libc::SIGCONT);
     waiting.becomes("S");
+}
+
+fn poll_for(milliseconds: i32) {
+    // SAFETY: no descriptors.
+    unsafe { libc::poll(std::ptr::null_mut(), 0, milliseconds) };
+}
+
+fn no_restart() {
+    root();
+    if !cfg!(target_arch = "x86_64") {
+        skip("threads are spared on x86_64 only");
+    }
+    for action in [Action::KillProcess, Action::Errno(libc::EPERM.try_into().unwrap())] {
+        let (mut reader, mut writer) = std::io::pipe().unwrap();
+        let filter = refuse(&[libc::SYS_restart_syscall], action);
+        let waiting = Waiting::start_then(
+            || drop(load(&filter, &LoadOptions::new()).unwrap()),
+            || {
+                poll_for(1_000);
+                writer.write_all(b"d").unwrap();
+            },
+        );
+        drop(writer);
+        let begin = Instant::now();
+        for _ in 0..3 {
+            waiting.becomes("S");
+            std::thread::sleep(Duration::from_millis(100));
+            assert_eq!(filters_of(waiting.pid).unwrap().len(), 1);
+        }
+        reader.read_exact(&mut [0]).expect("it lives to tell");
+        // Each time it began again.
+        assert!(begin.elapsed() >= Duration::from_millis(1_250), "{:?}", begin.elapsed());
+    }
+}
+
+fn timeout_goes_on() {
+    root();
+    let (mut reader, mut writer) = std::io::pipe().unwrap();
+    let waiting = Waiting::start_then(
+        || drop(load(&always(Action::Allow), &LoadOptions::new()).unwrap()),
+        || {
+            poll_for(2_000);
+            writer.write_all(b"d").unwrap();
+        },
+    );
+    drop(writer);
+    let begin = Instant::now();
+    std::thread::sleep(Duration::from_millis(1_000));
+    assert_eq!(filters_of(waiting.pid).unwrap().len(), 1);
+    reader.read_exact(&mut [0]).unwrap();
+    assert!(begin.elapsed() < Duration::from_millis(2_900), "{:?}", begin.elapsed());
 }
 
 fn signals_arrive() {

@@ -5,7 +5,7 @@
 //! | to … | use |
 //! |---|---|
 //! | name an ABI, know its widths and its companions | [`Abi`], [`from_audit`] |
-//! | go from a name to a number and back | [`Abi::number`], [`Abi::name_of`], [`Abi::calls`] |
+//! | go from a name to a number and back | [`Abi::number`], [`Abi::name_of`], [`Abi::syscalls`] |
 //! | find the way through `socketcall` and `ipc` | [`Abi::multiplexer`] |
 //! | know a call's arguments, age and groups | [`syscall`], [`Syscall`], [`Arg`] |
 //! | compare kernels | [`KernelVersion`] |

@@ -10,7 +10,8 @@ use callgate_verdict::Manager;
 /// Compares on random inputs; false when the program is too complex.
 fn agrees(instructions: Vec<Instruction>, order: ByteOrder, rng: &mut Rng) -> bool {
     let layout = Layout::seccomp(order);
-    let inputs = generate::inputs(rng, &instructions, 50);
+    let mut inputs = generate::inputs(rng, &instructions, 25);
+    inputs.extend(generate::inputs_by_word(rng, &[&instructions], 75));
     let program = Program::new(instructions, layout).unwrap();
     let mut manager = Manager::with_limit(layout, 1 << 17);
     let shifts = rng.pick(&[ShiftRule::Low5, ShiftRule::Low6, ShiftRule::Low8]);

@@ -1,6 +1,6 @@
 //! Diagrams of rulesets against the rules' own evaluation.
 
-use callgate_bpf::{ByteOrder, Layout, generate::Rng};
+use callgate_bpf::{ByteOrder, Layout, SyscallNr, generate::Rng};
 use callgate_policy::{
     Ruleset,
     generate::{self, Shape},
@@ -31,6 +31,34 @@ fn random_rulesets_mean_what_they_decide() {
                 let meant = manager.decide(diagram, &data);
                 assert_eq!(meant, action.raw(), "{data:#x?}\n{ruleset:#?}");
             }
+        }
+    }
+}
+
+/// Rules for numbers at the borders of x86_64's two ABIs, -1 among them, where no name leads.
+#[test]
+fn rules_for_numbers_that_no_abi_has_mean_what_they_decide() {
+    const ABIS: &[Abi] = &[Abi::X86_64, Abi::X32, Abi::X86];
+    let mut rng = Rng::new(6);
+    let shape = Shape { abis: ABIS, first_number: 0, numbers: 12, rules: 3, default: None };
+    for _ in 0..count(500, 50_000) {
+        let mut ruleset = generate::ruleset(&mut rng, &shape);
+        for table in &mut ruleset.abis {
+            let border = rng.pick(&[0x3fff_fffa_u32, 0x7fff_fffa, 0xbfff_fffa, 0xffff_fff4]);
+            let moved = |nr: SyscallNr| SyscallNr(border.wrapping_add(nr.0 & 0xffff));
+            table.rules =
+                table.rules.iter().map(|(&nr, rules)| (moved(nr), rules.clone())).collect();
+            if let Some(newer) = &mut table.newer {
+                newer.last = moved(newer.last);
+                newer.also = newer.also.map(moved);
+            }
+        }
+        let mut manager = Manager::new(Layout::seccomp(ByteOrder::Little));
+        let diagram = manager.ruleset(&ruleset).unwrap();
+        for data in generate::calls(&mut rng, &ruleset, 100) {
+            let (action, _) = ruleset.decide(&data);
+            let meant = manager.decide(diagram, &data);
+            assert_eq!(meant, action.raw(), "{data:#x?}\n{ruleset:#?}");
         }
     }
 }

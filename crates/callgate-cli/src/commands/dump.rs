@@ -44,11 +44,13 @@ Examples:
 /// Dump the filters of a running process, or those that a command loads
 #[derive(ClapArgs, Debug)]
 #[command(after_help = AFTER_HELP)]
+#[command(group(clap::ArgGroup::new("what").required(true).args(["pid", "command"])))]
 pub struct Args {
     /// The process; all of its threads are read
     #[arg(
-        long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..),
-        required_unless_present = "command", conflicts_with = "command"
+        long,
+        value_name = "N",
+        value_parser = clap::value_parser!(i32).range(1..)
     )]
     pid: Option<i32>,
 

@@ -192,7 +192,7 @@ fn mutants_of_the_docker_default() {
     };
     let ruleset = policy.resolve(&target).ruleset.unwrap();
     let program = callgate_compile::compile(&ruleset).unwrap().into_program();
-    let mut judge = Judge::new(1, if is_full() { 1 } else { 10 }, if is_full() { 20 } else { 40 });
+    let mut judge = Judge::new(1, if is_full() { 1 } else { 5 }, if is_full() { 20 } else { 10 });
     judge.mutate(&program);
     let tally = judge.finish("docker-default");
     assert!(tally.differing > 5 * (tally.equal + tally.too_complex) && tally.equal > 0);

@@ -186,9 +186,8 @@ impl fmt::Display for DumpError {
             ),
             Kind::Traced { tid, tracer, name } => {
                 write!(f, "thread {tid} is traced already, by process {tracer}")?;
-                match name {
-                    Some(name) => write!(f, " (`{}`)", name.escape_debug())?,
-                    None => {}
+                if let Some(name) = name {
+                    write!(f, " (`{}`)", name.escape_debug())?;
                 }
                 f.write_str(", and the kernel allows one tracer; end that one, or let it detach")
             }

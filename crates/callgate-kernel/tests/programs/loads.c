@@ -181,7 +181,9 @@ int main(int argc, char **argv)
 		} else if (!strcmp(way, "linger")) {
 			if (fork() == 0) {
 				setsid();
-				sleep(600);
+				for (int fd = 0; fd < 3; fd++)
+					close(fd);
+				sleep(30);
 				_exit(0);
 			}
 		} else if (!strcmp(way, "exec")) {

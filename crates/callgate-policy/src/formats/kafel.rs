@@ -25,7 +25,7 @@
 //! - On 32-bit ABIs the upper half of an argument counts as 0, which is what it holds unless the
 //!   call came by `int 0x80` from 64-bit code.
 //!
-//! A condition becomes entries whose comparisons all hold, at most 4,096. What [`Comparison`]
+//! A condition becomes entries whose comparisons all hold, at most 4,096. What [`Comparison`](crate::Comparison)
 //! (crate::Comparison) has no words for, one argument against another, is an error.
 //!
 //! Sources: `src/parser.y`, `src/lexer.l`, `src/expression.c`, `src/codegen.c` and the README of

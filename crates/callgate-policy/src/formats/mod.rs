@@ -5,6 +5,7 @@
 //! is adding a module and a line of [`ALL`].
 
 pub mod kafel;
+pub mod libseccomp_c;
 pub mod profile;
 mod report;
 pub mod systemd;
@@ -84,6 +85,13 @@ pub const ALL: &[Format] = &[
         read: Some(systemd::read),
         detect: systemd::detect,
         write: systemd::write,
+    },
+    Format {
+        name: "libseccomp-c",
+        summary: "C source with libseccomp's calls",
+        read: None,
+        detect: |_| false,
+        write: libseccomp_c::write,
     },
 ];
 

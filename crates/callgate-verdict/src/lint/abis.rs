@@ -2,7 +2,7 @@
 
 use alloc::{format, string::String, vec::Vec};
 
-use callgate_bpf::{SeccompData, SyscallNr};
+use callgate_bpf::SyscallNr;
 use callgate_syscalls::{Abi, KernelVersion, constants, syscall};
 
 use super::{
@@ -55,14 +55,17 @@ impl Linter<'_> {
     fn no_arch_check(&mut self) {
         let Some(&table) = self.filtered().first() else { return };
         let open = self.tables[table].is_open();
-        let sorted = self.tables.iter().map(|table| table.abi).filter(|abi| *abi != Abi::X32);
-        let other = sorted.clone().find(|abi| abi.audit() != self.tables[table].abi.audit());
-        // A number that is one call here and another there.
-        let shown = self.calls(table).into_iter().find_map(|call| {
-            let (other, name) = other.and_then(|abi| Some((abi, abi.name_of(call.nr)?)))?;
-            (call.permission.runs && name != call.name)
-                .then(|| SeccompData::new(other.audit(), call.nr))
-        });
+        let ours = self.tables[table].abi.audit();
+        let other = (0..self.tables.len()).find(|&other| self.tables[other].abi.audit() != ours);
+        // A call that is refused here, and has a number there that is not.
+        let runs_there = |other: usize| {
+            let names =
+                TELLING.iter().copied().chain(self.tables[table].abi.syscalls().map(|c| c.1));
+            let mut both =
+                names.filter_map(|name| Some((self.call(other, name)?, self.call(table, name)?)));
+            both.find(|(there, here)| there.permission.runs && here.permission.always_refused())
+        };
+        let shown = other.and_then(runs_there);
         let mut finding = Finding::new(
             "no-arch-check",
             "system call numbers are compared without looking at the architecture",
@@ -72,8 +75,8 @@ impl Linter<'_> {
             ),
         )
         .help("compare `arch` first, and kill or refuse what is not the architecture that the numbers are of");
-        if let Some(call) = shown {
-            finding = finding.example(self.example(call));
+        if let Some((there, here)) = shown {
+            finding = finding.example(self.contrast(there.with([0; 6]), here.with([0; 6])));
         }
         if !self.subject.programs.is_empty() {
             finding = finding.at_instruction(0, 0);
@@ -108,7 +111,8 @@ impl Linter<'_> {
     ) -> Result<bool, TooComplex> {
         let (here, there) = (self.tables[strict].abi, self.tables[loose].abi);
         let all = self.tables[loose].all;
-        if !all.refuses && !all.asks && !(here == Abi::X86_64 && there == Abi::X32) {
+        let of_x32 = here == Abi::X86_64 && there == Abi::X32;
+        if !all.refuses && !all.asks && !of_x32 {
             open.push((strict, loose));
             return Ok(true);
         }
@@ -117,7 +121,7 @@ impl Linter<'_> {
         let example =
             self.witness(call, more).map(|data| self.contrast(data, same.with(data.args)));
         let names: Vec<&str> = found.iter().map(|(call, ..)| call.name).collect();
-        let finding = if there == Abi::X32 && here == Abi::X86_64 {
+        let finding = if of_x32 {
             x32_hole(&names, all.refuses, self.subject.written.is_none())
         } else {
             abi_looser(here, there, &names)

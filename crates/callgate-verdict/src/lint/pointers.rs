@@ -58,8 +58,14 @@ impl Linter<'_> {
         let field = super::view::ARGUMENTS[arg];
         let null = self.manager.cofactor(verdict, field, 0)?;
         let other = self.manager.cofactor(verdict, field, 1)?;
-        let is_null = self.argument_is(arg, Test::Eq(0))?;
-        Ok(self.manager.choose(is_null, null, other)? != verdict)
+        // On 32-bit ABIs the low word alone may be looked at.
+        for mask in [u64::MAX, u64::from(u32::MAX)] {
+            let is_null = self.argument_is(arg, Test::MaskedEq { mask, value: 0 })?;
+            if self.manager.choose(is_null, null, other)? == verdict {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     fn compared(&mut self, found: &[(Call, usize, &'static str)]) -> Result<(), TooComplex> {

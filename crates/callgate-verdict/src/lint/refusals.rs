@@ -59,11 +59,11 @@ impl Linter<'_> {
 
     fn restart(&mut self) {
         let found = self.where_call("restart_syscall", |linter, table, call| {
-            let base =
+            let runs =
                 |name: &&str| linter.call(table, name).is_some_and(|call| call.permission.runs);
             call.permission.always_refused()
                 && !linter.may_be_answered(call)
-                && RESTARTED.iter().any(|name| base(&name))
+                && RESTARTED.iter().any(runs)
         });
         let Some(&call) = found.first() else { return };
         let Some(table) = self.tables.iter().position(|table| table.abi == call.abi) else {

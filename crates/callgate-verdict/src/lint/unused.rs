@@ -5,6 +5,7 @@
 
 use alloc::{collections::BTreeMap, format, string::String, vec, vec::Vec};
 
+use callgate_bpf::{ByteOrder, Layout};
 use callgate_diagnostic::{Label, Severity};
 use callgate_policy::{Entry, NewerCalls, Policy, Target, Test};
 use callgate_syscalls::Abi;
@@ -13,10 +14,16 @@ use super::{
     Finding, Written, edits,
     view::{ARGUMENTS, Linter, is_json, name_list},
 };
-use crate::TooComplex;
+use crate::{Manager, TooComplex};
 
 /// A name in more entries than this is not looked at: the work grows with their square.
 const ENTRY_LIMIT: usize = 32;
+
+/// Names in entries that are tried in all: a second or two on text made to take time.
+const TRY_LIMIT: usize = 10_000;
+
+/// Nodes for the rules of a few names.
+const SCRATCH_SIZE: usize = 1 << 16;
 
 /// Why an entry changes nothing.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -44,6 +51,7 @@ impl Linter<'_> {
             }
         }
         let boundary = Boundary::of(written, &entries_of);
+        let mut tries = 0;
         for (index, entry) in policy.entries.iter().enumerate() {
             if !entry.applies_to(written.target) {
                 continue;
@@ -52,20 +60,21 @@ impl Linter<'_> {
                 self.push_never(written, entry);
                 continue;
             }
-            let mut idle: Vec<(&str, Why, Option<usize>)> = Vec::new();
+            let mut found: Vec<(&str, Why, Option<usize>)> = Vec::new();
             for name in &entry.names {
                 let name = &*name.value;
                 let Some(all) = entries_of.get(name) else { continue };
-                if boundary.is_set_by(name, all) || all.len() > ENTRY_LIMIT {
+                if boundary.is_set_by(name, all) || all.len() > ENTRY_LIMIT || tries > TRY_LIMIT {
                     continue;
                 }
-                if let Some((why, other)) = self.idle(written, index, name, all)? {
-                    idle.push((name, why, other));
+                tries += usize::from(all.len() > 1);
+                if let Some((why, other)) = idle(written, index, name, all) {
+                    found.push((name, why, other));
                 }
             }
             for why in [Why::Overruled, Why::Repeated, Why::EqualsDefault] {
                 let of: Vec<(&str, Option<usize>)> =
-                    idle.iter().filter(|i| i.1 == why).map(|i| (i.0, i.2)).collect();
+                    found.iter().filter(|i| i.1 == why).map(|i| (i.0, i.2)).collect();
                 if !of.is_empty() {
                     self.push_idle(written, entry, why, &of);
                 }
@@ -107,72 +116,6 @@ impl Linter<'_> {
             }
         }
         Ok(true)
-    }
-
-    /// Whether a name in an entry changes nothing: the reason, and the entry that decides.
-    fn idle(
-        &mut self,
-        written: Written<'_>,
-        index: usize,
-        name: &str,
-        all: &[usize],
-    ) -> Result<Option<(Why, Option<usize>)>, TooComplex> {
-        let policy = written.policy;
-        let entry = &policy.entries[index];
-        let default = policy.default.value;
-        let container = policy.dialect.is_some();
-        // In a container profile a rule equal to the default is none.
-        if container && entry.action.value == default {
-            return Ok(Some((Why::EqualsDefault, None)));
-        }
-        // An entry that holds on other targets alone decides nothing on those without it.
-        let everywhere =
-            |&other: &usize| other == index || is_unconditional(&policy.entries[other]);
-        let names = related(name, &written.target_abis());
-        let mut relevant: Vec<usize> = all.iter().copied().filter(everywhere).collect();
-        for other in names.iter().filter(|other| **other != name) {
-            let more = policy.entries.iter().enumerate().filter(|(at, entry)| {
-                entry.applies_to(written.target)
-                    && everywhere(at)
-                    && entry.names.iter().any(|n| n.value == *other)
-            });
-            relevant.extend(more.map(|(at, _)| at));
-        }
-        relevant.sort_unstable();
-        relevant.dedup();
-        if relevant.len() == 1 && entry.action.value != default || relevant.len() > ENTRY_LIMIT {
-            return Ok(None);
-        }
-        let part = |without: Option<(usize, &str)>| part_of(policy, &relevant, &names, without);
-        let Some(with) = self.diagram_of(&part(None), written.target)? else { return Ok(None) };
-        let Some(without) = self.diagram_of(&part(Some((index, name))), written.target)? else {
-            return Ok(None);
-        };
-        if with != without {
-            return Ok(None);
-        }
-        let others = relevant.iter().copied().filter(|&other| other != index);
-        let answers = |&other: &usize| {
-            let other = &policy.entries[other];
-            other.action.value == entry.action.value && other.names.iter().any(|n| n.value == name)
-        };
-        let same = others.clone().find(|other| answers(other));
-        let named = |other: &usize| policy.entries[*other].names.iter().any(|n| n.value == name);
-        Ok(Some(match (same, entry.action.value == default) {
-            (Some(same), _) => (Why::Repeated, Some(same)),
-            (None, true) => (Why::EqualsDefault, None),
-            (None, false) => (Why::Overruled, others.clone().find(named).or(others.clone().next())),
-        }))
-    }
-
-    fn diagram_of(
-        &mut self,
-        policy: &Policy,
-        target: &Target,
-    ) -> Result<Option<crate::Diagram>, TooComplex> {
-        let target = Target { newer: NewerCalls::Default, ..target.clone() };
-        let ruleset = policy.resolve(&target).ruleset;
-        ruleset.map(|ruleset| self.manager.ruleset(&ruleset)).transpose()
     }
 
     fn push_never(&mut self, written: Written<'_>, entry: &Entry) {
@@ -255,6 +198,67 @@ impl Linter<'_> {
         }
         self.push(finding);
     }
+}
+
+/// Whether a name in an entry changes nothing: the reason, and the entry that decides.
+fn idle(
+    written: Written<'_>,
+    index: usize,
+    name: &str,
+    all: &[usize],
+) -> Option<(Why, Option<usize>)> {
+    let policy = written.policy;
+    let entry = &policy.entries[index];
+    let default = policy.default.value;
+    let container = policy.dialect.is_some();
+    // In a container profile a rule equal to the default is none.
+    if container && entry.action.value == default {
+        return Some((Why::EqualsDefault, None));
+    }
+    // An entry that holds on other targets alone decides nothing on those without it.
+    let everywhere = |&other: &usize| other == index || is_unconditional(&policy.entries[other]);
+    let names = related(name, &written.target_abis());
+    let mut relevant: Vec<usize> = all.iter().copied().filter(everywhere).collect();
+    for other in names.iter().filter(|other| **other != name) {
+        let more = policy.entries.iter().enumerate().filter(|(at, entry)| {
+            entry.applies_to(written.target)
+                && everywhere(at)
+                && entry.names.iter().any(|n| n.value == *other)
+        });
+        relevant.extend(more.map(|(at, _)| at));
+    }
+    relevant.sort_unstable();
+    relevant.dedup();
+    if relevant.len() == 1 && entry.action.value != default || relevant.len() > ENTRY_LIMIT {
+        return None;
+    }
+    let part = |without: Option<(usize, &str)>| part_of(policy, &relevant, &names, without);
+    if !mean_the_same(&part(None), &part(Some((index, name))), written.target) {
+        return None;
+    }
+    let others = relevant.iter().copied().filter(|&other| other != index);
+    let answers = |&other: &usize| {
+        let other = &policy.entries[other];
+        other.action.value == entry.action.value && other.names.iter().any(|n| n.value == name)
+    };
+    let same = others.clone().find(|other| answers(other));
+    let named = |other: &usize| policy.entries[*other].names.iter().any(|n| n.value == name);
+    Some(match (same, entry.action.value == default) {
+        (Some(same), _) => (Why::Repeated, Some(same)),
+        (None, true) => (Why::EqualsDefault, None),
+        (None, false) => (Why::Overruled, others.clone().find(named).or(others.clone().next())),
+    })
+}
+
+/// Whether two policies come to the same; not where that cannot be told.
+fn mean_the_same(a: &Policy, b: &Policy, target: &Target) -> bool {
+    let target = Target { newer: NewerCalls::Default, ..target.clone() };
+    let mut manager = Manager::with_limit(Layout::seccomp(ByteOrder::NATIVE), SCRATCH_SIZE);
+    let mut meaning = |policy: &Policy| {
+        let ruleset = policy.resolve(&target).ruleset?;
+        manager.ruleset(&ruleset).ok()
+    };
+    meaning(a).zip(meaning(b)).is_some_and(|(a, b)| a == b)
 }
 
 impl Written<'_> {

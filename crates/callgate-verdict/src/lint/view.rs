@@ -353,8 +353,7 @@ impl<'a> Linter<'a> {
         digits
     }
 
-    /// The verdict with some bytes of an argument taken to be `byte`: those with at least
-    /// `lowest` bits below them.
+    /// The verdict with each byte of an argument's upper half taken to be this one.
     pub(super) fn with_upper(
         &mut self,
         verdict: Diagram,
@@ -384,8 +383,9 @@ impl<'a> Linter<'a> {
             let child = runs[runs.partition_point(|run| run.last < byte)].child;
             self.fix_upper(child, arg, byte, done)?
         } else {
-            let mut children = Vec::new();
-            for run in runs.to_vec() {
+            let runs = runs.to_vec();
+            let mut children = Vec::with_capacity(runs.len());
+            for run in runs {
                 children.push((run.last, self.fix_upper(run.child, arg, byte, done)?));
             }
             let unfinished = self.manager.begin();

@@ -129,7 +129,7 @@ impl Linter<'_> {
         )
         .example(example)
         .help(format!(
-            "refuse `{through}` for these (its first argument tells which); programs from before Linux 4.3 need it, newer ones call directly"
+            "leave the 32-bit ABI out, or refuse `{through}` for these (its first argument tells which): musl calls directly since Linux 4.3, 32-bit glibc does not"
         ));
         let labels =
             self.subject.written.map(|written| written.labels(way, None, "permitted here"));

@@ -250,7 +250,8 @@ fn shift(
 /// The diagram whose terminals are the words that the bits make.
 pub(super) fn terminals(manager: &mut Manager, bits: &Bits) -> Result<NodeId, TooComplex> {
     let mut result = crate::Diagram(manager.terminal(0));
-    for (place, &bit) in bits.iter().enumerate() {
+    let never = manager.always(false);
+    for (place, &bit) in bits.iter().enumerate().filter(|(_, bit)| **bit != never) {
         let set = manager.map_terminals(result, |word| RawAction(word.0 | 1 << place))?;
         result = manager.choose(bit, set, result)?;
     }

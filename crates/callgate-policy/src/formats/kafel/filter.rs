@@ -382,7 +382,8 @@ impl<'t> Reader<'t> {
             return None;
         }
         // Each way to lay the arguments out is looked at once.
-        let mut ways: Vec<(&'static str, u32, Vec<Option<Location>>, Vec<Abi>)> = Vec::new();
+        type Way = (&'static str, u32, Vec<Option<Location>>, Vec<Abi>);
+        let mut ways: Vec<Way> = Vec::new();
         for (&(abi, name), locations) in calls.iter().zip(located) {
             if locations.iter().any(Option::is_none) {
                 continue;

@@ -28,12 +28,11 @@ pub(super) const KEYS: [&str; 4] = [FILTER, ERROR_NUMBER, ARCHITECTURES, LOG];
 const SECTIONS: [&str; 4] = ["Service", "Socket", "Mount", "Swap"];
 
 /// Other settings that load filters, beside those read here.
-const OTHER_FILTERS: [&str; 13] = [
+const OTHER_FILTERS: [&str; 12] = [
     "LockPersonality",
     "MemoryDenyWriteExecute",
     "PrivateDevices",
     "ProtectClock",
-    "ProtectControlGroups",
     "ProtectHostname",
     "ProtectKernelLogs",
     "ProtectKernelModules",
@@ -281,7 +280,7 @@ impl Reader {
         }
         let names: Vec<_> = self.others.iter().map(|(name, _)| format!("`{name}=`")).collect();
         let message =
-            format!("{} may load filters of their own, which are not shown here", names.join(", "));
+            format!("filters of other settings are not in the policy: {}", names.join(", "));
         let note = Diagnostic::note("other-filters", message);
         report.note(self.others.iter().fold(note, |note, (_, span)| note.at(*span, "")));
     }

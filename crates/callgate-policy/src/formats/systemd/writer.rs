@@ -12,7 +12,7 @@ use alloc::{
 
 use callgate_bpf::Action;
 use callgate_diagnostic::{Diagnostic, Span};
-use callgate_syscalls::{all_syscalls, errno, groups};
+use callgate_syscalls::{Group, all_syscalls, errno, groups};
 
 use self::fit::{Plan, Scope};
 use super::{
@@ -62,27 +62,40 @@ impl Writer<'_> {
         if passes(plan.default) { self.deny_list(plan) } else { self.allow_list(plan) }
     }
 
-    /// What is allowed, and behind it what of that systemd would allow by itself, or refuses in
-    /// another way.
+    /// What is allowed, then what of that is taken away again, and what is refused in another way
+    /// than the rest.
     fn allow_list(&mut self, plan: &Plan) {
+        let allowed = plan.calls(passes);
+        let refused = |place: usize| !allowed.contains(&place);
         let implied: BTreeSet<usize> =
             groups::find("@default").into_iter().flat_map(calls::places).collect();
-        let allowed = plan.calls(passes);
-        let named: BTreeSet<usize> = allowed.difference(&implied).copied().collect();
-        let idle = |place: usize| allowed.contains(&place) || self.scope.lacks(place);
-        let mut list = cover::words(&named, idle);
+        // With a whole group first, which has calls too many, it may be shorter.
+        let base = |group: Option<&'static Group>| {
+            let given: BTreeSet<usize> =
+                group.into_iter().flat_map(calls::places).chain(implied.iter().copied()).collect();
+            let rest = allowed.difference(&given).copied().collect();
+            let idle = |place: usize| allowed.contains(&place) || self.scope.lacks(place);
+            let mut list: Vec<&str> = group.iter().map(|group| group.name).collect();
+            list.extend(cover::words(&rest, idle));
+            let over = given
+                .into_iter()
+                .filter(|place| plan.verdict(*place) == plan.default && !self.scope.lacks(*place));
+            // Whatever is not allowed may be taken away as well.
+            let idle = |place: usize| refused(place) || self.scope.lacks(place);
+            (list, cover::words(&over.collect(), idle))
+        };
+        let groups = groups::ALL.iter().filter(|group| {
+            let inside = calls::places(group).filter(|place| allowed.contains(place)).count();
+            inside * 2 > allowed.len()
+        });
+        let all = core::iter::once(None).chain(groups.map(Some)).map(base);
+        let (mut list, over) =
+            all.min_by_key(|(list, over)| list.len() + over.len()).unwrap_or_default();
         if list.is_empty() {
             list.push("@default");
         }
         self.line(FILTER, "", &strings(&list));
-        let taken: BTreeSet<usize> = implied
-            .iter()
-            .copied()
-            .filter(|place| plan.verdict(*place) == plan.default && !self.scope.lacks(*place))
-            .collect();
-        // A call that no architecture here has may be taken away with the others.
-        let list = cover::words(&taken, |place| self.scope.lacks(place));
-        self.inverted(&list, None);
+        self.inverted(&over, None);
         for (action, calls) in plan.by_action() {
             if !passes(action) && action != plan.default {
                 let list = cover::words(&calls, |place| self.scope.lacks(place));
@@ -183,6 +196,7 @@ fn refusal(action: Action) -> String {
 }
 
 impl Plan {
+    /// The verdict on a call.
     fn verdict(&self, place: usize) -> Action {
         self.verdicts.get(&place).copied().unwrap_or(self.default)
     }
