@@ -221,7 +221,7 @@ fn interrupted() {
     let left = loop {
         let all = lingering();
         if let [one] = all[..]
-            && tracer(one) == Some(pid)
+            && tracer(one).is_some_and(|tracer| tracer != 0)
             && field(one, "PPid:") != Some(pid)
         {
             break one;

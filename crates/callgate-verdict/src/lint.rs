@@ -37,6 +37,7 @@ mod catalog;
 mod edits;
 mod families;
 mod finding;
+mod places;
 mod pointers;
 mod program;
 mod refusals;
@@ -45,6 +46,7 @@ mod unused;
 mod view;
 mod ways;
 mod width;
+mod words;
 
 use alloc::vec::Vec;
 

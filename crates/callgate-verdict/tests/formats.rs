@@ -128,23 +128,34 @@ fn random_policies_come_back_from_systemd() {
             let again = systemd::read(&text).policy.expect("what is written can be read");
             assert_same(&policy, &again, &target(Some(abis), abis[0]), &text);
         }
-        assert!(written * 2 >= count, "{written} of {count} were written: {abis:?}");
+        assert!(written * 4 >= count, "{written} of {count} were written: {abis:?}");
     }
 }
 
 #[test]
 fn random_unit_files_come_back_from_systemd() {
     let mut rng = Rng::new(14);
-    for _ in 0..rounds(60) {
+    let (count, mut refused) = (rounds(60), 0);
+    for _ in 0..count {
         let text = policies::unit_text(&mut rng);
         let reading = systemd::read(&text);
         let policy = reading.policy.unwrap_or_else(|| panic!("{:?}\n{text}", reading.diagnostics));
-        let again = systemd::write(&policy).unwrap_or_else(|errors| panic!("{errors:?}\n{text}"));
+        let again = match systemd::write(&policy) {
+            Ok(again) => again,
+            Err(errors) => {
+                // A call that is refused, and logged behind `socketcall` alone.
+                let rare = |message: &str| message.starts_with("the calls behind");
+                assert!(errors.iter().all(|error| rare(&error.message)), "{errors:?}\n{text}");
+                refused += 1;
+                continue;
+            }
+        };
         let read = systemd::read(&again).policy.expect("what is written can be read");
         for native in [Abi::X86_64, Abi::Aarch64, Abi::Riscv64] {
             assert_same(&policy, &read, &target(None, native), &format!("{text}\n{again}"));
         }
     }
+    assert!(refused * 10 <= count, "{refused} of {count} were refused");
 }
 
 /// Compiles a policy's C, and asks that libseccomp's program means what the rules mean.
@@ -193,24 +204,40 @@ fn the_docker_default_means_the_same_in_c() {
     let text = builtin::named("docker-default").unwrap().text;
     let target = target(None, Abi::X86_64);
     let mut policy = profile::read(text, Some(Dialect::Docker)).policy.unwrap().flatten(&target);
-    let known = compiler.known_names();
+    let mut left_out = Vec::new();
+    let common = compiler.common_names(X86);
     for entry in &mut policy.entries {
-        entry.names.retain(|name| known.contains(&name.value));
+        entry.names.retain(|name| {
+            let keep = common.contains(&name.value);
+            if !keep {
+                left_out.push(name.value.clone());
+            }
+            keep
+        });
     }
+    println!("this libseccomp does not know {left_out:?}");
+    assert!(left_out.len() < 60);
     compare(&compiler, &policy, &target);
 }
 
 #[test]
-fn old_names_compile_and_new_ones_say_so() {
+fn a_call_that_libseccomp_does_not_know_never_loosens_the_filter() {
     let Some(compiler) = Compiler::find("names") else { return };
-    let text = r#"{ "defaultAction": "SCMP_ACT_ERRNO", "syscalls": [
-        { "names": ["read", "fchroot"], "action": "SCMP_ACT_ALLOW" } ] }"#;
-    let policy = profile::read(text, Some(Dialect::Oci)).policy.unwrap();
-    let written = libseccomp_c::write(&policy).unwrap();
-    assert!(written.contains("#if defined(__SNR_fchroot)") && written.contains("#warning"));
-    compiler.filter(&written);
-    let text = r#"{ "defaultAction": "SCMP_ACT_ALLOW", "syscalls": [
-        { "names": ["read", "fchroot"], "action": "SCMP_ACT_ERRNO" } ] }"#;
-    let policy = profile::read(text, Some(Dialect::Oci)).policy.unwrap();
-    assert!(libseccomp_c::write(&policy).unwrap().contains("#error"));
+    if compiler.common_names(&[]).contains("fchroot") {
+        eprintln!("skipped: this libseccomp knows the newest call");
+        return;
+    }
+    let policy = |default: &str, action: &str| {
+        let text = format!(
+            r#"{{ "defaultAction": "{default}", "syscalls": [
+                {{ "names": ["read", "fchroot"], "action": "{action}",
+                   "args": [{{ "index": 0, "value": 1, "op": "SCMP_CMP_EQ" }}] }} ] }}"#
+        );
+        profile::read(&text, Some(Dialect::Oci)).policy.unwrap()
+    };
+    let allowing = policy("SCMP_ACT_ERRNO", "SCMP_ACT_ALLOW");
+    compiler.filter(&libseccomp_c::write(&allowing).unwrap());
+    let refusing = policy("SCMP_ACT_ALLOW", "SCMP_ACT_ERRNO");
+    let complaint = compiler.complaint(&libseccomp_c::write(&refusing).unwrap());
+    assert_eq!(complaint, "filter: Function not implemented\n");
 }

@@ -51,9 +51,9 @@ fn mesh(rng: &mut Rng) -> Vec<Op> {
 
 #[test]
 fn comparisons_of_all_arguments_in_a_mesh_end() {
-    let mut rng = Rng::new(7);
-    for _ in 0..12 {
-        is_exact(mesh(&mut rng));
+    // The first makes few nodes and much work: without enough room for results, of hours.
+    for seed in [1_935_041_306_687_225_415, 1, 2, 3] {
+        is_exact(mesh(&mut Rng::new(seed)));
     }
 }
 

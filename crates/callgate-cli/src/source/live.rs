@@ -9,6 +9,7 @@ pub struct Stack {
     /// Newest first, as the kernel runs them. Empty where no filter holds it.
     pub programs: Vec<Program>,
     /// Whether one of them was loaded with SECCOMP_FILTER_FLAG_LOG.
+    #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "only `run` asks"))]
     pub log: bool,
 }
 
@@ -33,6 +34,7 @@ pub fn filter_name(index: usize, count: usize) -> String {
 
 /// What `pid:N` or `tid:N` names.
 #[derive(Clone, Copy)]
+#[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "there is nothing to read"))]
 enum Live {
     Process(i32),
     Thread(i32),

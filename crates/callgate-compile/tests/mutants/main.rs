@@ -14,6 +14,7 @@ use std::env;
 
 use callgate_bpf::{
     ByteOrder, Instruction, Layout, Op, Program, ShiftRule,
+    disasm::Listing,
     generate::{self, Rng},
 };
 use callgate_policy::{
@@ -37,6 +38,11 @@ const INPUTS: usize = 10_000;
 
 fn is_full() -> bool {
     env::var_os("CALLGATE_FULL").is_some_and(|value| value == "1")
+}
+
+/// A program for a failure's message.
+fn list(program: &Program) -> Listing<'_> {
+    Listing::new(program)
 }
 
 /// Mutants by what became of them.
@@ -106,7 +112,13 @@ impl Judge {
         inputs.extend(generate::inputs(&mut self.rng, &constants, INPUTS / 2));
         for words in inputs {
             let (one, other) = (original.run(&words, SHIFTS), mutant.run(&words, SHIFTS));
-            assert_eq!(one, other, "found equal: {original:?}\n{mutant:?}\n{words:#x?}");
+            assert_eq!(
+                one,
+                other,
+                "found equal:\n{}\n{}\n{words:#x?}",
+                list(original),
+                list(&mutant)
+            );
         }
         self.tally.equal += 1;
         if self.rng.one_in(self.ask_one_in) {
@@ -119,12 +131,19 @@ impl Judge {
         if smt::is_there() {
             for (original, mutant, equal) in &self.sample {
                 match smt::compare(original, mutant) {
-                    Answer::Equal => assert!(equal, "z3: equal: {original:?}\n{mutant:?}"),
+                    Answer::Equal => {
+                        assert!(equal, "z3: equal:\n{}\n{}", list(original), list(mutant))
+                    }
                     Answer::Differ(words) => {
                         let (one, other) =
                             (original.run(&words, SHIFTS), mutant.run(&words, SHIFTS));
                         assert_ne!(one, other, "z3's own example: {words:#x?}");
-                        assert!(!equal, "z3: differ on {words:#x?}: {original:?}\n{mutant:?}");
+                        assert!(
+                            !equal,
+                            "z3: differ on {words:#x?}:\n{}\n{}",
+                            list(original),
+                            list(mutant)
+                        );
                     }
                     Answer::Unknown => {
                         self.tally.unknown += 1;
@@ -171,10 +190,21 @@ impl Bench {
         let [one, other] =
             [(original, self.meaning), (mutant, meaning)].map(|(program, meaning)| {
                 let answer = program.run(&words, SHIFTS);
-                assert_eq!(self.manager.decide(meaning, &data), answer, "{program:?}\n{data:#x?}");
+                assert_eq!(
+                    self.manager.decide(meaning, &data),
+                    answer,
+                    "{}\n{data:#x?}",
+                    list(program)
+                );
                 answer
             });
-        assert_ne!(one, other, "found different: {original:?}\n{mutant:?}\n{data:#x?}");
+        assert_ne!(
+            one,
+            other,
+            "found different:\n{}\n{}\n{data:#x?}",
+            list(original),
+            list(mutant)
+        );
         Ok(false)
     }
 }
@@ -192,7 +222,8 @@ fn mutants_of_the_docker_default() {
     };
     let ruleset = policy.resolve(&target).ruleset.unwrap();
     let program = callgate_compile::compile(&ruleset).unwrap().into_program();
-    let mut judge = Judge::new(1, if is_full() { 1 } else { 5 }, if is_full() { 20 } else { 10 });
+    let (one_in, ask_one_in) = if is_full() { (1, 20) } else { (10, 4) };
+    let mut judge = Judge::new(1, one_in, ask_one_in);
     judge.mutate(&program);
     let tally = judge.finish("docker-default");
     assert!(tally.differing > 5 * (tally.equal + tally.too_complex) && tally.equal > 0);
@@ -202,7 +233,7 @@ fn mutants_of_the_docker_default() {
 fn mutants_of_random_rulesets() {
     const LITTLE: &[Abi] = &[Abi::X86_64, Abi::X86, Abi::X32, Abi::Aarch64, Abi::Mipsel64n32];
     const BIG: &[Abi] = &[Abi::S390x, Abi::S390, Abi::Ppc64, Abi::Mips64n32];
-    let (one_in, ask_one_in) = if is_full() { (1, 1_000) } else { (6, 60) };
+    let (one_in, ask_one_in) = if is_full() { (1, 1_000) } else { (8, 40) };
     let mut judge = Judge::new(2, one_in, ask_one_in);
     for round in 0..if is_full() { 600 } else { 24 } {
         let abis = if round % 2 == 0 { LITTLE } else { BIG };
@@ -218,7 +249,7 @@ fn mutants_of_random_rulesets() {
 /// Not only what the compiler writes: every opcode, arithmetic on words of the context included.
 #[test]
 fn mutants_of_random_programs() {
-    let (one_in, ask_one_in) = if is_full() { (1, 500) } else { (8, 40) };
+    let (one_in, ask_one_in) = if is_full() { (1, 500) } else { (12, 40) };
     let mut judge = Judge::new(3, one_in, ask_one_in);
     for round in 0..if is_full() { 2_000 } else { 100 } {
         let order = if round % 2 == 0 { ByteOrder::Little } else { ByteOrder::Big };

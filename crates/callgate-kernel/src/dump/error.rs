@@ -137,7 +137,10 @@ fn not_attached(tid: i32) -> Kind {
         }
         Err(_) => {}
     }
-    let stat = fs::read(format!("/proc/{tid}/stat")).unwrap_or_default();
+    let stat = match fs::read(format!("/proc/{tid}/stat")) {
+        Err(error) if ThreadStatus::is_gone(&error) => return Kind::Gone(tid),
+        other => other.unwrap_or_default(),
+    };
     let stat = String::from_utf8_lossy(&stat);
     let fields: Vec<&str> =
         stat.rsplit_once(')').map_or("", |(_, rest)| rest).split_whitespace().collect();

@@ -5,11 +5,12 @@ mod tracer;
 
 use std::fmt;
 use std::path::PathBuf;
+use std::thread;
 
 use callgate_bpf::{Architecture, Instruction};
 
 use self::tracer::Tracer;
-use super::{Launch, LaunchError};
+use super::{Launch, LaunchError, Started};
 use crate::dump::DumpError;
 use crate::errno::Errno;
 use crate::load::FLAG_NAMES;
@@ -133,18 +134,29 @@ impl Launch {
     /// The command was not started, or could not be traced (Linux 5.3 is needed) and was killed.
     pub fn run_catching(
         self,
-        caught: impl FnMut(CaughtFilter),
+        caught: impl FnMut(CaughtFilter) + Send,
     ) -> Result<CatchFinished, CatchError> {
         let started = self.start(true).map_err(Kind::Launch)?;
-        let mut tracer = Tracer::new(started.pid, caught);
-        if let Err(errno) = ptrace::seize(started.pid, tracer::OPTIONS) {
+        // A thread of its own, with whose end the kernel lets go of what is left.
+        thread::scope(|scope| match scope.spawn(|| started.follow(caught)).join() {
+            Ok(result) => result,
+            Err(panic) => std::panic::resume_unwind(panic),
+        })
+    }
+}
+
+impl Started {
+    /// Traces the child and all that it starts, until their end.
+    fn follow(&self, caught: impl FnMut(CaughtFilter)) -> Result<CatchFinished, CatchError> {
+        let mut tracer = Tracer::new(self.pid, caught);
+        if let Err(errno) = ptrace::seize(self.pid, tracer::OPTIONS) {
             tracer.kill();
             return Err(Kind::Trace(errno).into());
         }
-        started.report.open_gate();
-        let foreground = &started.foreground;
-        match foreground.until(started.pid, None, || tracer.look(foreground.asked_to_end())) {
-            Ok(finished) => match started.failure(finished.outcome, tracer.has_executed()) {
+        self.report.open_gate();
+        let foreground = &self.foreground;
+        match foreground.until(self.pid, None, || tracer.look(foreground.asked_to_end())) {
+            Ok(finished) => match self.failure(finished.outcome, tracer.has_executed()) {
                 Some(error) => Err(Kind::Launch(error).into()),
                 None => Ok(finished),
             },

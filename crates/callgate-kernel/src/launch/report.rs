@@ -68,6 +68,9 @@ pub(super) struct Report {
     words: NonNull<Words>,
 }
 
+// SAFETY: the page holds nothing but atomics, see above; the pointer itself never changes.
+unsafe impl Sync for Report {}
+
 /// How far the child came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Progress {

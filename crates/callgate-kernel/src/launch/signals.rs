@@ -6,11 +6,11 @@
 //! code of ours runs in a signal's context.
 #![allow(unsafe_code)]
 
-use std::cell::Cell;
 use std::fs;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 use std::ptr;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{
@@ -64,7 +64,7 @@ const END: [i32; 4] = [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGTERM]
 pub(super) struct Foreground {
     inherited: Inherited,
     signals: OwnedFd,
-    asked_to_end: Cell<bool>,
+    asked_to_end: AtomicBool,
 }
 
 impl Foreground {
@@ -98,7 +98,7 @@ impl Foreground {
         Ok(Foreground {
             inherited: Inherited { mask, ignore_sigchld },
             signals,
-            asked_to_end: Cell::new(false),
+            asked_to_end: AtomicBool::new(false),
         })
     }
 
@@ -128,7 +128,7 @@ impl Foreground {
         loop {
             while let Some(signal) = self.next() {
                 if END.contains(&signal.number) {
-                    self.asked_to_end.set(true);
+                    self.asked_to_end.store(true, Ordering::Relaxed);
                 }
                 pass_on(child, &signal);
             }
@@ -146,7 +146,7 @@ impl Foreground {
 
     /// Whether a signal has come that asks a program to end, from the terminal or a process.
     pub(super) fn asked_to_end(&self) -> bool {
-        self.asked_to_end.get()
+        self.asked_to_end.load(Ordering::Relaxed)
     }
 
     /// The next signal that was held back.

@@ -7,7 +7,7 @@ mod subject;
 use std::time::Instant;
 
 use callgate_bpf::{
-    ByteOrder, Layout, Program, SeccompData, ShiftRule, Stack, SyscallNr,
+    ByteOrder, Layout, Program, SeccompData, ShiftRule, Stack,
     generate::{self, Rng},
 };
 use callgate_kernel::DumpedFilter;
@@ -34,23 +34,6 @@ fn may_read() -> bool {
     may
 }
 
-/// The context with these words.
-fn data(words: &[u32; 16]) -> SeccompData {
-    let wide = |index: usize| {
-        let (first, second) = (u64::from(words[index]), u64::from(words[index + 1]));
-        match ByteOrder::NATIVE {
-            ByteOrder::Little => second << 32 | first,
-            ByteOrder::Big => first << 32 | second,
-        }
-    };
-    SeccompData {
-        nr: SyscallNr(words[0]),
-        arch: callgate_bpf::Architecture(words[1]),
-        instruction_pointer: wide(2),
-        args: std::array::from_fn(|index| wide(4 + 2 * index)),
-    }
-}
-
 /// Filters, oldest first, each against the interpreter, then all together as the kernel has them.
 fn check(what: &str, filters: &[DumpedFilter]) -> Vec<Program> {
     assert!(!filters.is_empty(), "{what} has no filter");
@@ -71,7 +54,11 @@ fn check(what: &str, filters: &[DumpedFilter]) -> Vec<Program> {
         let mut allowed = 0;
         for words in inputs(&mut rng, &[program]) {
             let answer = program.run(&words, SHIFTS);
-            assert_eq!(manager.decide(meaning, &data(&words)), answer, "{what}: {words:#x?}");
+            assert_eq!(
+                manager.decide(meaning, &SeccompData::from_words(&words, ByteOrder::NATIVE)),
+                answer,
+                "{what}: {words:#x?}"
+            );
             allowed += usize::from(answer.action().runs_call());
         }
         println!(
@@ -93,7 +80,7 @@ fn check(what: &str, filters: &[DumpedFilter]) -> Vec<Program> {
     let all: Vec<&Program> = programs.iter().collect();
     for words in inputs(&mut rng, &all) {
         let decision = stack.run(&words, SHIFTS).action.action();
-        let data = data(&words);
+        let data = SeccompData::from_words(&words, ByteOrder::NATIVE);
         assert_eq!(manager.decide(together, &data).action(), decision, "{what}: {words:#x?}");
         assert_eq!(manager.decide(acted, &data), decision.raw());
     }

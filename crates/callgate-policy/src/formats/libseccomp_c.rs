@@ -21,9 +21,8 @@
 //! - A policy of another language is first-match, and libseccomp has an order of its own. It is
 //!   written where the order makes no difference, and refused where it does.
 //! - The machine's own architecture is always filtered, as with every runtime.
-//! - A call that the installed libseccomp does not know is left out with a warning of the compiler
-//!   where that makes the filter stricter, and is an error of the compiler where it would make it
-//!   looser.
+//! - A new call that the installed libseccomp does not know is left out where that makes the
+//!   filter stricter; where it would make it looser, `filter_make` fails with `-ENOSYS`.
 //!
 //! Of several rules of one call with bounds or "not equal", libseccomp does not always make what
 //! they say. Such a program is better compared with the policy before it is relied on.

@@ -7,7 +7,8 @@ use callgate_syscalls::{Abi, KernelVersion, constants, syscall};
 
 use super::{
     Example, Finding,
-    view::{Call, Linter, abi_list, name_list},
+    view::{Call, Linter},
+    words::{abi_list, name_list},
 };
 use crate::{Manager, Predicate, TooComplex};
 

@@ -10,7 +10,9 @@ use super::{
     Finding,
     abis::{names, never, on_abis},
     edits,
-    view::{Call, Linter, is_json, name_list, name_span},
+    places::{is_json, name_span},
+    view::{Call, Linter},
+    words::name_list,
 };
 use crate::TooComplex;
 

@@ -9,7 +9,8 @@ use callgate_policy::Test;
 use super::{
     Finding,
     abis::never,
-    view::{Call, Linter, name_list},
+    view::{Call, Linter},
+    words::name_list,
 };
 use crate::{Diagram, TooComplex};
 

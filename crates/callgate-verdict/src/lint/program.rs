@@ -10,7 +10,8 @@ use callgate_syscalls::Abi;
 
 use super::{
     Finding,
-    view::{Call, Linter, name_list},
+    view::{Call, Linter},
+    words::name_list,
 };
 use crate::TooComplex;
 

@@ -9,7 +9,9 @@ use super::{
     Finding,
     abis::{names, on_abis},
     edits,
-    view::{Call, Linter, abi_list, is_json, name_list, name_span, sentence},
+    places::{is_json, name_span},
+    view::{Call, Linter},
+    words::{abi_list, name_list, sentence},
 };
 use crate::{Diagram, TooComplex};
 

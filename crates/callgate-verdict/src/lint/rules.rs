@@ -5,12 +5,11 @@ use alloc::{format, vec::Vec};
 use callgate_diagnostic::{Label, Severity};
 use callgate_policy::{ArgIndex, Entry};
 
-use super::{
-    Finding, Written,
-    abis::never,
-    view::{Linter, name_list},
-};
+use super::{Finding, Written, abis::never, view::Linter, words::name_list};
 use crate::{Predicate, TooComplex};
+
+/// Unknown names that are told one by one.
+const NAME_LIMIT: usize = 100;
 
 impl Linter<'_> {
     pub(super) fn rules(&mut self) -> Result<(), TooComplex> {
@@ -29,7 +28,10 @@ impl Linter<'_> {
     }
 
     fn unknown_names(&mut self, written: Written<'_>) {
-        for diagnostic in written.policy.unknown_names(written.target) {
+        let mut unknown = written.policy.unknown_names(written.target);
+        let more = unknown.len().saturating_sub(NAME_LIMIT);
+        unknown.truncate(NAME_LIMIT);
+        for diagnostic in unknown {
             let consequence = match diagnostic.severity {
                 Severity::Error => "an attacker makes the call that was meant: nothing refuses it",
                 _ => "a user's program is refused the call that was meant",
@@ -38,6 +40,14 @@ impl Linter<'_> {
             finding.diagnostic = diagnostic;
             finding.diagnostic.id = "unknown-syscall";
             self.push(finding);
+        }
+        if more > 0 {
+            let finding = Finding::new(
+                "unknown-syscall",
+                format!("{more} more names that no architecture has"),
+                "nobody can tell what was meant",
+            );
+            self.push(finding.help("look at what this text was made from"));
         }
     }
 

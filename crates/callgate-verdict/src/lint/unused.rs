@@ -12,15 +12,17 @@ use callgate_syscalls::Abi;
 
 use super::{
     Finding, Written, edits,
-    view::{ARGUMENTS, Linter, is_json, name_list},
+    places::is_json,
+    view::{ARGUMENTS, Linter},
+    words::name_list,
 };
 use crate::{Manager, TooComplex};
 
 /// A name in more entries than this is not looked at: the work grows with their square.
 const ENTRY_LIMIT: usize = 32;
 
-/// Names in entries that are tried in all: a second or two on text made to take time.
-const TRY_LIMIT: usize = 10_000;
+/// Entries that are held against each other in all: a second on a text made to take time.
+const TRY_LIMIT: usize = 50_000;
 
 /// Nodes for the rules of a few names.
 const SCRATCH_SIZE: usize = 1 << 16;
@@ -67,7 +69,7 @@ impl Linter<'_> {
                 if boundary.is_set_by(name, all) || all.len() > ENTRY_LIMIT || tries > TRY_LIMIT {
                     continue;
                 }
-                tries += usize::from(all.len() > 1);
+                tries += all.len() - 1;
                 if let Some((why, other)) = idle(written, index, name, all) {
                     found.push((name, why, other));
                 }
@@ -179,7 +181,7 @@ impl Linter<'_> {
             finding = finding.labels(named.map(|n| Label { span: n.span, text: String::new() }));
             let other = other.and_then(|other| written.policy.entries.get(other));
             if let Some(other) = other {
-                let span = super::view::name_span(other, name);
+                let span = super::places::name_span(other, name);
                 finding = finding.labels([Label { span, text: String::from("this decides") }]);
             }
         }

@@ -1,27 +1,18 @@
 //! A filter as the lints look at it: per ABI, what becomes of each call.
 
-use alloc::{
-    collections::BTreeMap,
-    format,
-    string::{String, ToString},
-    vec::Vec,
-};
+use alloc::{collections::BTreeMap, vec::Vec};
 
 use callgate_bpf::{Action, RawAction, SeccompData, ShiftRule, SyscallNr};
-use callgate_diagnostic::{Label, Span};
-use callgate_policy::{Entry, Policy};
+use callgate_policy::Test;
 use callgate_syscalls::{Abi, Arg, syscall};
 
-use super::{Example, Finding, Subject, Written};
+use super::{Example, Finding, Subject};
 use crate::{
     Diagram, Manager, Predicate, TooComplex,
     differences::Segment,
     digits::Digit,
     manager::{NodeId, View},
 };
-
-/// Names that a message lists; of more it tells the number.
-const NAMES_SHOWN: usize = 8;
 
 pub(super) const ARGUMENTS: [&str; 6] =
     ["args[0]", "args[1]", "args[2]", "args[3]", "args[4]", "args[5]"];
@@ -400,7 +391,7 @@ impl<'a> Linter<'a> {
 
     /// Where the upper half of an argument is this, in all four bytes.
     pub(super) fn upper_is(&mut self, arg: usize, byte: u8) -> Result<Predicate, TooComplex> {
-        let test = callgate_policy::Test::MaskedEq {
+        let test = Test::MaskedEq {
             mask: 0xffff_ffff_0000_0000,
             value: u64::from(u32::from_be_bytes([byte; 4])) << 32,
         };
@@ -408,11 +399,7 @@ impl<'a> Linter<'a> {
     }
 
     /// Where all of an argument passes a test.
-    pub(super) fn argument_is(
-        &mut self,
-        arg: usize,
-        test: callgate_policy::Test,
-    ) -> Result<Predicate, TooComplex> {
+    pub(super) fn argument_is(&mut self, arg: usize, test: Test) -> Result<Predicate, TooComplex> {
         let fields = self.manager.digits.layout().fields;
         let field = fields.iter().position(|field| field.name == ARGUMENTS[arg]);
         self.manager.field_test(field.expect("system calls have six arguments"), 64, test)
@@ -438,32 +425,6 @@ impl<'a> Linter<'a> {
         });
         findings
     }
-
-    /// The instruction that decided the example: the last branch before the return, in the filter
-    /// whose answer it is.
-    fn place_in_program(&self, finding: &mut Finding) {
-        let (None, Some(example), None) =
-            (self.subject.written, &finding.example, finding.instruction)
-        else {
-            return;
-        };
-        let mut strongest = Action::Allow.raw();
-        let mut place = None;
-        for (filter, program) in self.subject.programs.iter().enumerate() {
-            let words = example.call.words(program.layout().byte_order);
-            let traced = program.run_traced(&words, self.shifts);
-            if place.is_none() || traced.action.rank() < strongest.rank() {
-                strongest = traced.action;
-                let branches = traced.path.iter().rev().skip(1);
-                let mut branches = branches.filter(|&&index| is_branch(program, index));
-                let last = traced.path.last().copied();
-                place = branches.next().copied().or(last).map(|index| (filter, index));
-            }
-        }
-        if let Some((filter, index)) = place {
-            *finding = finding.clone().at_instruction(filter, index);
-        }
-    }
 }
 
 /// Which halves of an argument matter.
@@ -471,10 +432,6 @@ impl<'a> Linter<'a> {
 pub(super) struct Halves {
     pub(super) upper: bool,
     pub(super) lower: bool,
-}
-
-fn is_branch(program: &callgate_bpf::Program, index: usize) -> bool {
-    matches!(program.instructions()[index].decode(), Some(callgate_bpf::Op::Branch { .. }))
 }
 
 fn permission_of(words: &[RawAction]) -> Permission {
@@ -487,95 +444,4 @@ fn permission_of(words: &[RawAction]) -> Permission {
             _ => Permission { refuses: true, ..Permission::default() },
         })
     })
-}
-
-/// Where the text says what becomes of a call.
-impl Written<'_> {
-    /// The entries with a rule for this number, in the order of the text.
-    pub(super) fn entries_of(&self, abi: Abi, nr: SyscallNr) -> Vec<usize> {
-        let rules = self.ruleset.abis.iter().find(|rules| rules.abi == abi);
-        let rules = rules.and_then(|rules| rules.rules.get(&nr)).map_or(&[][..], Vec::as_slice);
-        let mut entries: Vec<usize> = rules.iter().map(|rule| rule.entry).collect();
-        entries.sort_unstable();
-        entries.dedup();
-        entries
-    }
-
-    /// The places that decide a call: where entries name it, and what they ask of an argument;
-    /// else the default.
-    pub(super) fn labels(&self, call: Call, arg: Option<usize>, text: &str) -> Vec<Label> {
-        let label = |span: Span, text: &str| Label { span, text: text.to_string() };
-        let mut labels = Vec::new();
-        for index in self.entries_of(call.abi, call.nr) {
-            let Some(entry) = self.policy.entries.get(index) else { continue };
-            let asked = entry.comparisons.iter().filter(|c| Some(usize::from(c.value.arg)) == arg);
-            let mut asked = asked.map(|comparison| comparison.span).peekable();
-            if asked.peek().is_some() {
-                labels.extend(asked.map(|span| label(span, text)));
-            } else {
-                labels.push(label(name_span(entry, call.name), text));
-            }
-        }
-        if labels.is_empty() {
-            labels.push(label(self.policy.default.span, "by the default"));
-        }
-        labels.retain(|label| label.span != Span::default());
-        labels
-    }
-}
-
-/// Where an entry names a call, or the entry.
-pub(super) fn name_span(entry: &Entry, name: &str) -> Span {
-    entry.names.iter().find(|n| n.value == name).map_or(entry.span, |n| n.span)
-}
-
-/// Whether edits can be given: the text is a JSON profile.
-pub(super) fn is_json(policy: &Policy) -> bool {
-    policy.dialect.is_some()
-}
-
-/// `x86_64, x86 and x32`
-pub(super) fn abi_list(abis: impl IntoIterator<Item = Abi>) -> String {
-    let mut names: Vec<&str> = Vec::new();
-    for abi in abis {
-        if !names.contains(&abi.name()) {
-            names.push(abi.name());
-        }
-    }
-    join(&names)
-}
-
-/// `a, b and c`, of many the first few and how many more.
-pub(super) fn name_list(names: &[&str]) -> String {
-    if names.len() <= NAMES_SHOWN {
-        return join(names);
-    }
-    format!("{} and {} more", names[..NAMES_SHOWN].join(", "), names.len() - NAMES_SHOWN)
-}
-
-fn join(names: &[&str]) -> String {
-    match names.split_last() {
-        None => String::new(),
-        Some((only, [])) => (*only).to_string(),
-        Some((last, rest)) => format!("{} and {last}", rest.join(", ")),
-    }
-}
-
-/// `refused with EPERM`
-pub(super) fn sentence(action: Action, abi: Abi) -> String {
-    match action {
-        Action::Allow => "allowed".to_string(),
-        Action::Log => "allowed and logged".to_string(),
-        Action::Errno(0) => "skipped, returning 0".to_string(),
-        Action::Errno(number) => match callgate_syscalls::errno::name_on(abi, number) {
-            Some(name) => format!("refused with {name}"),
-            None => format!("refused with error {number}"),
-        },
-        Action::KillProcess => "killed with its process".to_string(),
-        Action::KillThread => "killed with its thread".to_string(),
-        Action::Trap(_) => "refused with a signal".to_string(),
-        Action::UserNotif => "left to the supervisor".to_string(),
-        Action::Trace(_) => "left to the tracer".to_string(),
-        other => other.to_string(),
-    }
 }

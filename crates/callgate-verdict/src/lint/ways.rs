@@ -10,7 +10,9 @@ use super::{
     Finding,
     abis::{names, on_abis},
     edits,
-    view::{Call, Linter, is_json, name_list},
+    places::is_json,
+    view::{Call, Linter},
+    words::name_list,
 };
 use crate::{Diagram, TooComplex};
 

@@ -9,7 +9,8 @@ use super::{
     Finding,
     abis::never,
     edits,
-    view::{ARGUMENTS, Call, Linter, is_json},
+    places::is_json,
+    view::{ARGUMENTS, Call, Linter},
 };
 use crate::{Diagram, Predicate, TooComplex, manager::View};
 

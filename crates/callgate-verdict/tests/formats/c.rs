@@ -3,6 +3,7 @@
 use std::{collections::BTreeSet, env, fs, path::PathBuf, process::Command};
 
 use callgate_bpf::{ByteOrder, Layout, Program};
+use callgate_syscalls::{Abi, all_names};
 
 /// A C compiler with libseccomp, and a folder to work in.
 pub struct Compiler {
@@ -38,22 +39,45 @@ impl Compiler {
         Program::from_bytes(&output.stdout, ByteOrder::NATIVE, layout).expect("a program")
     }
 
-    /// The names that the installed libseccomp has.
-    pub fn known_names(&self) -> BTreeSet<String> {
-        let text = "#include <seccomp.h>\n";
-        let source = self.folder.join("names.c");
-        fs::write(&source, text).unwrap();
-        let output = Command::new("cc").args(["-E", "-dM"]).arg(&source).output().unwrap();
-        let text = String::from_utf8(output.stdout).unwrap();
-        let names = text.lines().filter_map(|line| line.strip_prefix("#define __SNR_"));
-        names.filter_map(|rest| rest.split(' ').next()).map(str::to_owned).collect()
+    /// What a file's program says when it fails, as it must.
+    pub fn complaint(&self, text: &str) -> String {
+        let program = self.compile(text).unwrap_or_else(|why| panic!("{why}\n{text}"));
+        let output = Command::new(program).output().expect("it was just built");
+        assert_eq!(output.status.code(), Some(1), "{text}");
+        String::from_utf8(output.stderr).unwrap()
+    }
+
+    /// The names that the installed libseccomp knows, with the numbers that these ABIs have here;
+    /// those behind `socketcall` and `ipc` have one of its own.
+    pub fn common_names(&self, abis: &[Abi]) -> BTreeSet<String> {
+        let mut text = String::from("#include <seccomp.h>\n#include <stdio.h>\nint main(void) {\n");
+        for name in all_names() {
+            let same: Vec<String> = abis
+                .iter()
+                .map(|abi| {
+                    let arch = abi.oci_name().unwrap();
+                    let theirs = format!("seccomp_syscall_resolve_name_arch({arch}, \"{name}\")");
+                    match abi.number(name) {
+                        _ if abi.multiplexer(name).is_some() => format!("{theirs} != -1"),
+                        Some(nr) => format!("{theirs} == {}", nr.0),
+                        None => format!("{theirs} < -1"),
+                    }
+                })
+                .chain([format!("seccomp_syscall_resolve_name(\"{name}\") != -1")])
+                .collect();
+            text.push_str(&format!("if ({}) puts(\"{name}\");\n", same.join(" && ")));
+        }
+        text.push_str("}\n");
+        let program = self.compile(&text).unwrap_or_else(|why| panic!("{why}"));
+        let output = Command::new(program).output().expect("it was just built");
+        String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect()
     }
 
     fn compile(&self, text: &str) -> Result<PathBuf, String> {
         let (source, program) = (self.folder.join("filter.c"), self.folder.join("filter"));
         fs::write(&source, text).unwrap();
         let output = Command::new("cc")
-            .args(["-std=gnu11", "-Wall", "-Wextra", "-Werror", "-Wno-cpp", "-DFILTER_MAIN", "-o"])
+            .args(["-std=gnu11", "-Wall", "-Wextra", "-Werror", "-DFILTER_MAIN", "-o"])
             .args([&program, &source])
             .arg("-lseccomp")
             .output()

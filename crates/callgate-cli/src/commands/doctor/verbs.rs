@@ -62,9 +62,9 @@ pub fn table(features: &Features) -> Vec<Verb> {
             name: "dump",
             here: yes(features.seccomp.read_filters.works()),
             root: "all",
-            user: "no: it takes CAP_SYS_ADMIN",
-            container: "no: it takes CAP_SYS_ADMIN outside of containers",
-            filtered: "no: EACCES for whoever has a filter",
+            user: "a command's; a process's takes CAP_SYS_ADMIN",
+            container: "a command's, where ptrace is allowed",
+            filtered: "a command's, where ptrace is allowed",
         },
         Verb {
             name: "doctor",

@@ -1,13 +1,14 @@
 //! Findings for a person.
 
-use callgate_bpf::disasm::Listing;
+use callgate_bpf::{Action, SeccompData, disasm::Listing};
 use callgate_diagnostic::Severity;
+use callgate_syscalls::errno;
 use callgate_verdict::lint::{Example, Finding};
 
 use super::look::Seen;
 use crate::{
     commands::diff::{call, verb},
-    names::SyscallNames,
+    names::{SyscallNames, abi_of},
     report,
     source::plural,
 };
@@ -37,13 +38,25 @@ fn said(seen: &Seen, finding: &Finding) -> Vec<(&'static str, String)> {
 
 /// `socket(0x100000028, 0, 0): allows; socket(40, 0, 0): refuses (EPERM)`
 pub fn example_text(example: &Example) -> String {
-    let one = |data, action| format!("{}: {}", call(data), verb(action).trim_end_matches(','));
+    let one = |data: &SeccompData, action| format!("{}: {}", call(data), answer(data, action));
     let mut text = one(&example.call, example.action);
     if let Some((other, action)) = &example.against {
         text.push_str("; ");
         text.push_str(&one(other, *action));
     }
     text
+}
+
+/// What the filter does, with the error as the call's own ABI names it.
+fn answer(data: &SeccompData, action: Action) -> String {
+    let abi = abi_of(data.arch, data.nr);
+    match (action, abi) {
+        (Action::Errno(number), Some(abi)) if number != 0 => match errno::name_on(abi, number) {
+            Some(name) => format!("refuses ({name})"),
+            None => format!("refuses (error {number})"),
+        },
+        _ => verb(action).trim_end_matches(',').to_owned(),
+    }
 }
 
 fn instruction(seen: &Seen, finding: &Finding) -> Option<String> {

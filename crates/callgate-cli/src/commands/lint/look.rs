@@ -107,15 +107,21 @@ fn linted(
     let compiled = callgate_compile::compile(ruleset);
     let (programs, refused) = match compiled {
         Ok(compiled) => (vec![compiled.into_program()], None),
-        Err(error) => (Vec::new(), Some(error)),
+        Err(error) if error.is_internal() => {
+            return Err(Failure::Message(format!("{name}: {error}")));
+        }
+        Err(error) => (Vec::new(), Some(error).filter(|error| !error.is_too_complex())),
     };
     let written = Written { text, policy, target, ruleset };
     let subject = Subject::of_text(written, &programs);
     let mut manager = Manager::new(Layout::seccomp(order));
-    let mut findings = lint::lint(&mut manager, &subject).map_err(|error| unknown(name, error))?;
-    if let Some(error) = refused {
-        findings.insert(0, lint::does_not_compile(&error.to_string()));
-    }
+    let linted = lint::lint(&mut manager, &subject);
+    let Some(error) = refused else {
+        return Ok(linted.map_err(|error| unknown(name, error))?);
+    };
+    // What fits no program may be too much to look at as well.
+    let mut findings = linted.unwrap_or_default();
+    findings.insert(0, lint::does_not_compile(&error.to_string()));
     Ok(findings)
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustix::process::{
     Pid, Signal as Kill, WaitId, WaitIdOptions, WaitOptions, WaitStatus, kill_process, waitid,
@@ -28,13 +28,11 @@ pub(super) const OPTIONS: usize = ptrace::TRACE_SYSGOOD
 /// `__WALL` of wait(2): threads of a tracee too, which are nobody's children.
 const ALL_KINDS: WaitOptions = WaitOptions::from_bits_retain(0x4000_0000);
 
-/// How long a thread that is let go may take to stop.
-const PATIENCE: Duration = Duration::from_secs(1);
-
 /// A stop by TRACE_SYSGOOD.
 const SYSCALL_STOP: i32 = libc::SIGTRAP | 0x80;
 
-/// The traced threads, of all processes.
+/// The traced threads, of all processes. With the end of the thread that made it the kernel lets go
+/// of them, and does not stop them for it.
 pub(super) struct Tracer<F> {
     leader: Pid,
     /// Each with the load that it is in.
@@ -62,11 +60,10 @@ impl<F: FnMut(CaughtFilter)> Tracer<F> {
         }
     }
 
-    /// Ends the command and waits for it, after an error; all others are let go.
-    pub(super) fn kill(&mut self) {
+    /// Ends the command and waits for it, after an error.
+    pub(super) fn kill(&self) {
         // A child that is not reaped is there to be killed; nothing can be done if not.
         let _ = kill_process(self.leader, Kill::KILL);
-        self.release();
         loop {
             match waitpid(Some(self.leader), WaitOptions::NOHANG | ALL_KINDS) {
                 Ok(Some((_, status))) if Outcome::of(status).is_none() => {
@@ -100,7 +97,7 @@ impl<F: FnMut(CaughtFilter)> Tracer<F> {
         if !self.threads.is_empty() && !end {
             return Ok(None);
         }
-        let released = self.release();
+        let released = self.threads.len();
         // The status is known; this only lets the kernel forget the process.
         let _ = waitpid(Some(self.leader), WaitOptions::NOHANG);
         let pid = self.leader.as_raw_nonzero().get();
@@ -255,48 +252,12 @@ impl<F: FnMut(CaughtFilter)> Tracer<F> {
             }
         }
     }
-
-    /// Lets go of all threads; how many ran still.
-    fn release(&mut self) -> usize {
-        let mut released = 0;
-        for tid in std::mem::take(&mut self.threads).into_keys() {
-            let Some(thread) = Pid::from_raw(tid).filter(|&thread| thread != self.leader) else {
-                continue;
-            };
-            let status = ptrace::interrupt(thread).and_then(|()| wait(thread));
-            if let Ok(status) = status
-                && Outcome::of(status).is_none()
-            {
-                let (signal, event) = (status.as_raw() >> 8 & 0xff, status.as_raw() >> 16);
-                let pending = if event == 0 && signal != SYSCALL_STOP { signal } else { 0 };
-                if ptrace::detach_with(thread, pending).is_ok() {
-                    released += 1;
-                }
-            }
-        }
-        released
-    }
 }
 
 /// The process that a thread belongs to.
 fn process_of(tid: i32) -> Option<i32> {
     let status = fs::read_to_string(format!("/proc/{tid}/status")).ok()?;
     status.lines().find_map(|line| line.strip_prefix("Tgid:")?.trim().parse().ok())
-}
-
-/// Waits for one stop, or the end, of a thread; not long, as one that waits for a device does not
-/// stop before that. The end of this process lets go of it.
-fn wait(thread: Pid) -> Result<WaitStatus, Errno> {
-    let begin = Instant::now();
-    loop {
-        match waitpid(Some(thread), WaitOptions::NOHANG | ALL_KINDS) {
-            Ok(Some((_, status))) => return Ok(status),
-            Ok(None) if begin.elapsed() > PATIENCE => return Err(Errno(libc::ETIMEDOUT)),
-            Ok(None) => std::thread::sleep(Duration::from_millis(1)),
-            Err(rustix::io::Errno::INTR) => {}
-            Err(errno) => return Err(errno.into()),
-        }
-    }
 }
 
 /// A SIGKILL ends a tracee at any time, and requests to it then fail with ESRCH; its end is told

@@ -2,7 +2,7 @@
 
 use alloc::{format, string::String, vec::Vec};
 
-use callgate_syscalls::{KernelVersion, Syscall};
+use callgate_syscalls::{Abi, KernelVersion};
 
 use super::fit::{Rules, action_word, listed};
 use crate::{FilterFlag, Policy, Test};
@@ -30,8 +30,24 @@ const HEAD: &str = "\
 #define COUNT(list) (sizeof (list) / sizeof *(list))
 ";
 
+/// For calls that an old libseccomp may not know.
+const ADD_NEW: &str = "
+/* Adds a rule for a call that this libseccomp may be too old for. Without the rule the call gets
+ * the default action; where that is looser, the filter is not made. */
+static int add_new(scmp_filter_ctx filter, uint32_t action, const char *name, int needed,
+                   unsigned int count, const struct scmp_arg_cmp *tests)
+{
+    int call = seccomp_syscall_resolve_name(name);
+
+    if (call == __NR_SCMP_ERROR)
+        return needed ? -ENOSYS : 0;
+    return seccomp_rule_add_array(filter, action, call, count, tests);
+}
+";
+
 const TAIL: &str = "
-/* Makes the filter; returns 0, or the negative error number of what failed. */
+/* Makes the filter; returns 0, or the negative error number of what failed: -ENOSYS where the
+ * installed libseccomp does not know a call that the filter has to refuse. */
 int filter_make(scmp_filter_ctx *filter)
 {
     int rc;
@@ -74,11 +90,16 @@ pub(super) fn file(policy: &Policy, rules: &[Rules]) -> String {
     let mut file = File { text: String::from(HEAD), policy };
     let default = action_word(policy.default.value).unwrap_or_default();
     file.line(&format!("#define DEFAULT_ACTION {default}"));
-    for (index, rule) in rules.iter().enumerate() {
-        file.list(index, rule);
+    let lists: Vec<Lists> = rules.iter().map(Lists::of).collect();
+    for (index, lists) in lists.iter().enumerate() {
+        file.list(&format!("static const int calls_{index}[]"), &lists.old);
+        file.list(&format!("static const char *const new_calls_{index}[]"), &lists.new);
+    }
+    if lists.iter().any(|lists| !lists.new.is_empty()) {
+        file.text.push_str(ADD_NEW);
     }
     file.architectures();
-    file.rules(rules);
+    file.rules(rules, &lists);
     file.text.push_str(TAIL);
     file.text
 }
@@ -94,45 +115,26 @@ impl File<'_> {
         self.text.push('\n');
     }
 
-    /// The calls of a rule, each in a list of its own.
-    fn list(&mut self, index: usize, rule: &Rules) {
-        let (calls, new) = by_age(&rule.calls);
-        self.line(&format!("\nstatic const int calls_{index}[] = {{"));
+    /// An array, unless there is nothing in it.
+    fn list(&mut self, name: &str, elements: &[String]) {
+        if elements.is_empty() {
+            return;
+        }
+        self.line(&format!("\n{name} = {{"));
         let mut width = 0;
-        for call in calls {
-            let word = format!("SCMP_SYS({}),", call.name);
-            if width > 0 && width + 1 + word.len() <= WIDTH {
+        for element in elements {
+            if width > 0 && width + element.len() + " ,".len() <= WIDTH {
                 self.text.push(' ');
                 width += 1;
             } else {
-                if width > 0 {
-                    self.text.push('\n');
-                }
-                self.text.push_str("    ");
+                self.text.push_str(if width > 0 { "\n    " } else { "    " });
                 width = 4;
             }
-            self.text.push_str(&word);
-            width += word.len();
+            self.text.push_str(element);
+            self.text.push(',');
+            width += element.len() + 1;
         }
-        if width > 0 {
-            self.text.push('\n');
-        }
-        let stricter = rule.action < self.policy.default.value;
-        let default = self.policy.default.value;
-        for call in new {
-            let name = call.name;
-            // The library's headers may know a name whose number the kernel's headers lack, which
-            // counts as 0 here; no new call has that number.
-            let known = format!("defined(__SNR_{name}) && __SNR_{name} != 0");
-            self.line(&format!("#if {known}\n    SCMP_SYS({name}),\n#else"));
-            self.line(&if stricter {
-                format!("#error this libseccomp does not know {name}, and would leave it to the default, {default}")
-            } else {
-                format!("#warning this libseccomp does not know {name}, which gets the default, {default}")
-            });
-            self.line("#endif");
-        }
-        self.line("};");
+        self.line("\n};");
     }
 
     fn architectures(&mut self) {
@@ -171,42 +173,72 @@ impl File<'_> {
         self.line(&format!("    TRY(seccomp_attr_set(filter, {name}, {value}));"));
     }
 
-    fn rules(&mut self, rules: &[Rules]) {
+    fn rules(&mut self, rules: &[Rules], lists: &[Lists]) {
         self.line("\nstatic int add_rules(scmp_filter_ctx filter)\n{");
         if rules.is_empty() {
             self.line("    (void)filter;");
         }
-        for (index, rule) in rules.iter().enumerate() {
+        for (index, (rule, lists)) in rules.iter().zip(lists).enumerate() {
             let action = action_word(rule.action).unwrap_or_default();
-            let count = rule.tests.len();
-            let mut call = format!("seccomp_rule_add(filter, {action}, calls_{index}[i], {count}");
-            for (arg, test) in &rule.tests {
-                call.push_str(&format!(
-                    ",\n                             {}",
-                    comparison(*arg, *test)
+            let tests: Vec<String> =
+                rule.tests.iter().map(|(arg, test)| comparison(*arg, *test)).collect();
+            let count = tests.len();
+            if !lists.old.is_empty() {
+                let tests: String =
+                    tests.iter().map(|test| format!(",\n            {test}")).collect();
+                self.line(&format!(
+                    "    for (size_t i = 0; i < COUNT(calls_{index}); i++)\n        \
+                     TRY(seccomp_rule_add(filter, {action}, calls_{index}[i], {count}{tests}));"
                 ));
             }
-            self.line(&format!(
-                "    for (size_t i = 0; i < COUNT(calls_{index}); i++)\n        TRY({call}));"
-            ));
+            if !lists.new.is_empty() {
+                let needed = u8::from(rule.action < self.policy.default.value);
+                let (list, tests) = match count {
+                    0 => (String::new(), "NULL"),
+                    _ => (
+                        format!(
+                            "        const struct scmp_arg_cmp tests[] = {{\n            {},\n        }};\n",
+                            tests.join(",\n            ")
+                        ),
+                        "tests",
+                    ),
+                };
+                self.line(&format!(
+                    "    for (size_t i = 0; i < COUNT(new_calls_{index}); i++) {{\n{list}        \
+                     TRY(add_new(filter, {action}, new_calls_{index}[i], {needed}, {count}, {tests}));\n    }}"
+                ));
+            }
         }
         self.line("    return 0;\n}");
     }
 }
 
-/// The calls that every libseccomp knows, and those that a new one may know. What no architecture
-/// of libseccomp has is left out.
-fn by_age(calls: &[&'static Syscall]) -> (Vec<&'static Syscall>, Vec<&'static Syscall>) {
-    let reachable = |call: &&&'static Syscall| call.abis().any(|abi| abi.oci_name().is_some());
-    // m68k's own came late to libseccomp.
-    let wide = |call: &Syscall| {
-        let known = call.abis().filter(|abi| abi.oci_name().is_some());
-        known.into_iter().any(|abi| abi != callgate_syscalls::Abi::M68k)
-    };
-    let old = |call: &&'static Syscall| {
-        wide(call) && call.since.is_none_or(|since| since <= KNOWN_TO_ALL)
-    };
-    calls.iter().filter(reachable).copied().partition(old)
+/// The calls of a rule: those that every libseccomp knows, as numbers, and those that a new one
+/// may know, as names. What no architecture of libseccomp has is left out.
+struct Lists {
+    old: Vec<String>,
+    new: Vec<String>,
+}
+
+impl Lists {
+    fn of(rule: &Rules) -> Lists {
+        let mut lists = Lists { old: Vec::new(), new: Vec::new() };
+        for call in &rule.calls {
+            let mut abis = call.abis().filter(|abi| abi.oci_name().is_some()).peekable();
+            if abis.peek().is_none() {
+                continue;
+            }
+            // m68k's own calls came late to libseccomp.
+            let old = abis.any(|abi| abi != Abi::M68k)
+                && call.since.is_none_or(|since| since <= KNOWN_TO_ALL);
+            if old {
+                lists.old.push(format!("SCMP_SYS({})", call.name));
+            } else {
+                lists.new.push(format!("\"{}\"", call.name));
+            }
+        }
+        lists
+    }
 }
 
 /// `SCMP_A0(SCMP_CMP_EQ, 5)`

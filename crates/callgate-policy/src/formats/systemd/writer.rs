@@ -27,9 +27,23 @@ const WIDTH: usize = 100;
 
 pub(super) fn write(policy: &Policy) -> Result<String, Vec<Diagnostic>> {
     let plan = fit::plan(policy)?;
+    // What is logged may be said by what is not, which differs for the calls behind others.
+    let forms = if passes(plan.default) { &[false][..] } else { &[false, true] };
+    let mut trouble = None;
+    for &all_but in forms {
+        let text = settings(&plan, all_but);
+        match proof::difference(policy, &plan.scope, &text) {
+            None => return Ok(text),
+            Some(difference) => trouble = trouble.or(Some(difference)),
+        }
+    }
+    Err(trouble.into_iter().collect())
+}
+
+fn settings(plan: &Plan, all_but: bool) -> String {
     let mut writer = Writer { text: String::from("[Service]\n"), scope: &plan.scope };
-    writer.filter(&plan);
-    writer.log(&plan);
+    writer.filter(plan);
+    writer.log(plan, all_but);
     if let Some(words) = &plan.architectures {
         writer.line(ARCHITECTURES, "", words);
     }
@@ -37,14 +51,7 @@ pub(super) fn write(policy: &Policy) -> Result<String, Vec<Diagnostic>> {
         // A list of nothing that is refused: it says that nothing is.
         writer.text.push_str(&format!("{FILTER}=~\n"));
     }
-    match proof::difference(policy, &plan.scope, &writer.text) {
-        None => Ok(writer.text),
-        Some(difference) => {
-            extern crate std;
-            std::eprintln!("{}", writer.text);
-            Err(Vec::from([difference]))
-        }
-    }
+    writer.text
 }
 
 /// Whether a verdict lets the call run as far as `SystemCallFilter=` goes.
@@ -125,21 +132,16 @@ impl Writer<'_> {
         }
     }
 
-    fn log(&mut self, plan: &Plan) {
-        let lacks = |place: usize| self.scope.lacks(place);
-        if plan.default == Action::Log {
-            let allowed = plan.calls(|action| action == Action::Allow);
-            // Of what is refused it does not matter whether it is logged.
-            let idle = |place: usize| lacks(place) || !passes(plan.verdict(place));
-            let list = strings(&cover::words(&allowed, idle));
-            if list.is_empty() {
-                self.text.push_str(&format!("{LOG}=~\n"));
-            }
-            self.line(LOG, "~", &list);
-        } else {
-            let logged = plan.calls(|action| action == Action::Log);
-            let idle = |place: usize| lacks(place) || !passes(plan.verdict(place));
-            self.line(LOG, "", &strings(&cover::words(&logged, idle)));
+    /// What is logged, or what is not. Of what is refused it does not matter.
+    fn log(&mut self, plan: &Plan, all_but: bool) {
+        let wanted =
+            if all_but || plan.default == Action::Log { Action::Allow } else { Action::Log };
+        let idle = |place: usize| self.scope.lacks(place) || !passes(plan.verdict(place));
+        let list = cover::words(&plan.calls(|action| action == wanted), idle);
+        match (wanted, list.is_empty()) {
+            (Action::Log, _) => self.line(LOG, "", &strings(&list)),
+            (_, true) => self.text.push_str(&format!("{LOG}=~\n")),
+            _ => self.line(LOG, "~", &strings(&list)),
         }
     }
 
