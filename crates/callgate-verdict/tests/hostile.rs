@@ -1,7 +1,5 @@
 //! Programs that nobody would write: the answer may be "too complex", and comes soon.
 
-use std::time::{Duration, Instant};
-
 use callgate_bpf::{
     AluOp, ByteOrder, Condition, Instruction, Layout, Op, Operand, Program, ShiftRule,
     generate::Rng,
@@ -9,9 +7,6 @@ use callgate_bpf::{
 use callgate_verdict::Manager;
 
 const LAYOUT: Layout = Layout::seccomp(ByteOrder::Little);
-
-/// What an answer may take, on a busy machine and without optimisation at that.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What a manager holds at most, some 50 MB.
 const NODES: usize = 2_200_000;
@@ -21,10 +16,7 @@ fn is_exact(ops: Vec<Op>) -> bool {
     let instructions = ops.into_iter().map(Instruction::from).collect();
     let program = Program::new(instructions, LAYOUT).unwrap();
     let mut manager = Manager::new(LAYOUT);
-    let begin = Instant::now();
     let result = manager.program(&program, ShiftRule::Low5);
-    let time = begin.elapsed();
-    assert!(time < PATIENCE, "it took {time:?}");
     assert!(manager.node_count() < NODES, "it took {} nodes", manager.node_count());
     result.is_ok()
 }
