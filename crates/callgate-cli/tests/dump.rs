@@ -107,6 +107,23 @@ fn the_log_flag_is_told_and_loaded_again() {
 }
 
 #[test]
+fn what_is_not_told_of_listeners_is_said() {
+    if !readable("filters with a listener") {
+        return;
+    }
+    let scratch = Scratch::new();
+    scratch.file(
+        "notify.json",
+        r#"{"defaultAction": "SCMP_ACT_ALLOW",
+            "syscalls": [{"names": ["chroot"], "action": "SCMP_ACT_NOTIFY"}]}"#,
+    );
+    let args = ["run", "--profile", "notify.json", "--allow-unanswered", "--", "sleep", "60"];
+    let held = Background::start(&scratch, &args, "sleep");
+    let note = "note: a filter answers user_notif; the kernel does not tell…\n";
+    scratch.callgate(&["dump", "--pid", &held.pid()]).run().is_like(0, "…", note);
+}
+
+#[test]
 fn a_process_without_filters_allows_everything() {
     let scratch = Scratch::new();
     let plain = Background::of(scratch.path(), "sleep", &["60"]);

@@ -92,15 +92,6 @@ impl Outcome {
         }
     }
 
-    /// As [`Outcome::of`], from waitid(2).
-    pub(crate) fn of_id(status: &rustix::process::WaitIdStatus) -> Option<Outcome> {
-        if let Some(signal) = status.terminating_signal() {
-            return Some(Outcome::Signaled { signal: Signal(signal), core: status.dumped() });
-        }
-        let status = status.exit_status()?;
-        Some(Outcome::Exited(u8::try_from(status).unwrap_or(u8::MAX)))
-    }
-
     /// `None` for a process that was stopped or continued, and lives.
     pub(crate) fn of(status: rustix::process::WaitStatus) -> Option<Outcome> {
         if let Some(signal) = status.terminating_signal() {

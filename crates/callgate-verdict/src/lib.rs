@@ -19,7 +19,8 @@
 //! | look at one system call | [`Manager::cofactor`] |
 //! | look for what is wrong with a filter | [`lint`] |
 //!
-//! Memory is bounded: what does not fit is [`TooComplex`], which is no answer and equals nothing.
+//! Memory and work are bounded: what does not fit is [`TooComplex`], which is no answer and
+//! equals nothing.
 #![no_std]
 #![forbid(unsafe_code)]
 

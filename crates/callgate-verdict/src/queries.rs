@@ -160,6 +160,7 @@ impl Manager {
         node: NodeId,
         mut of: impl FnMut(&mut Manager, NodeId) -> Result<NodeId, TooComplex>,
     ) -> Result<NodeId, TooComplex> {
+        self.take_step()?;
         let digit = self.digit(node);
         let unfinished = self.begin();
         let mut index = 0;

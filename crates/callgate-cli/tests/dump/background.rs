@@ -82,6 +82,10 @@ impl Background {
 
 impl Drop for Background {
     fn drop(&mut self) {
+        // The number of a child that has ended may be another's.
+        if !matches!(self.child.try_wait(), Ok(None)) {
+            return;
+        }
         for pid in descendants_of(i32::try_from(self.child.id()).unwrap()) {
             let _ = Command::new("kill")
                 .args(["-KILL", &pid.to_string()])

@@ -155,7 +155,14 @@ impl Started {
         }
         self.report.open_gate();
         let foreground = &self.foreground;
-        match foreground.until(self.pid, None, || tracer.look(foreground.asked_to_end())) {
+        let look = || {
+            let result = tracer.look(foreground.asked_to_end());
+            if tracer.has_ended() {
+                foreground.keep_signals();
+            }
+            result
+        };
+        match foreground.until(self.pid, None, look) {
             Ok(finished) => match self.failure(finished.outcome, tracer.has_executed()) {
                 Some(error) => Err(Kind::Launch(error).into()),
                 None => Ok(finished),

@@ -65,6 +65,7 @@ pub(super) struct Foreground {
     inherited: Inherited,
     signals: OwnedFd,
     asked_to_end: AtomicBool,
+    keeps_signals: AtomicBool,
 }
 
 impl Foreground {
@@ -99,6 +100,7 @@ impl Foreground {
             inherited: Inherited { mask, ignore_sigchld },
             signals,
             asked_to_end: AtomicBool::new(false),
+            keeps_signals: AtomicBool::new(false),
         })
     }
 
@@ -130,7 +132,9 @@ impl Foreground {
                 if END.contains(&signal.number) {
                     self.asked_to_end.store(true, Ordering::Relaxed);
                 }
-                pass_on(child, &signal);
+                if !self.keeps_signals.load(Ordering::Relaxed) {
+                    pass_on(child, &signal);
+                }
             }
             if let Some(result) = look()? {
                 return Ok(result);
@@ -147,6 +151,11 @@ impl Foreground {
     /// Whether a signal has come that asks a program to end, from the terminal or a process.
     pub(super) fn asked_to_end(&self) -> bool {
         self.asked_to_end.load(Ordering::Relaxed)
+    }
+
+    /// The child has been waited for: its number is nobody's, or another's.
+    pub(super) fn keep_signals(&self) {
+        self.keeps_signals.store(true, Ordering::Relaxed);
     }
 
     /// The next signal that was held back.

@@ -95,7 +95,7 @@ fn inputs(rng: &mut Rng, programs: &[&Program]) -> Vec<[u32; 16]> {
 }
 
 #[test]
-fn tor() {
+fn tors_filter_has_its_exact_meaning() {
     if may_read()
         && let Some(mut subject) = Subject::tor()
     {
@@ -104,7 +104,7 @@ fn tor() {
 }
 
 #[test]
-fn chrony() {
+fn chronys_filter_has_its_exact_meaning() {
     if may_read()
         && let Some(mut subject) = Subject::chrony()
     {
@@ -113,7 +113,7 @@ fn chrony() {
 }
 
 #[test]
-fn sshd() {
+fn sshds_filter_has_its_exact_meaning() {
     if may_read()
         && let Some(mut subject) = Subject::sshd()
     {
@@ -122,7 +122,7 @@ fn sshd() {
 }
 
 #[test]
-fn nspawn() {
+fn the_stack_of_nspawn_has_its_exact_meaning() {
     if may_read()
         && let Some(mut subject) = Subject::nspawn()
     {
@@ -133,7 +133,7 @@ fn nspawn() {
 }
 
 #[test]
-fn chromium() {
+fn chromiums_filters_have_their_exact_meaning() {
     if may_read()
         && let Some(mut subject) = Subject::chromium()
     {
@@ -142,9 +142,9 @@ fn chromium() {
     }
 }
 
-/// The filter that runc installs, from its own code and libseccomp's, is what the profile means.
+/// From its own code and libseccomp's.
 #[test]
-fn runc() {
+fn what_runc_installs_is_what_the_profile_means() {
     let Some(native) = Abi::native().filter(|_| may_read()) else { return };
     let text = builtin::named("docker-default").unwrap().text;
     let mut policy = profile::read(text, Some(Dialect::Docker)).policy.unwrap();

@@ -218,6 +218,7 @@ impl Subject {
             .args(["--headless", "--disable-gpu", "--remote-debugging-port=0", "about:blank"])
             .arg(format!("--user-data-dir={}", home.join("data").display()))
             .env("HOME", &home)
+            .env("TMPDIR", &home)
             .uid(NOBODY)
             .gid(NOBODY);
         Some(Subject::start("chromium", folder, &mut command))

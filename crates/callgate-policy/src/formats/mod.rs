@@ -4,7 +4,11 @@
 //! takes a [`Policy`] and nothing else, and refuses what its format cannot say. Adding a format
 //! is adding a module and a line of [`ALL`].
 
+pub mod kafel;
+pub mod libseccomp_c;
 pub mod profile;
+mod report;
+pub mod systemd;
 
 use alloc::{string::String, vec::Vec};
 
@@ -68,6 +72,27 @@ pub const ALL: &[Format] = &[
         detect: looks_like_json,
         write: |policy| profile::write(policy, Dialect::Containers),
     },
+    Format {
+        name: "kafel",
+        summary: "policy of Kafel, as nsjail reads it",
+        read: Some(kafel::read),
+        detect: kafel::detect,
+        write: kafel::write,
+    },
+    Format {
+        name: "systemd",
+        summary: "unit file of systemd, with SystemCallFilter= and its kin",
+        read: Some(systemd::read),
+        detect: systemd::detect,
+        write: systemd::write,
+    },
+    Format {
+        name: "libseccomp-c",
+        summary: "C source with libseccomp's calls",
+        read: None,
+        detect: |_| false,
+        write: libseccomp_c::write,
+    },
 ];
 
 /// The format of this name.
@@ -82,4 +107,5 @@ pub fn detect(text: &str) -> Option<&'static Format> {
 
 fn looks_like_json(text: &str) -> bool {
     text.trim_start_matches('\u{feff}').trim_start().starts_with(['{', '['])
+        && !systemd::detect(text)
 }

@@ -2,7 +2,7 @@
 
 use std::{fmt::Write, path::Path};
 
-use callgate_bpf::Program;
+use callgate_bpf::{Action, Op, Program, RawAction};
 use callgate_kernel::{ThreadGroup, threads_of};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -65,6 +65,11 @@ pub fn dump(args: &Args, pid: i32) -> Result<(), Failure> {
     if groups.iter().all(|group| group.filters.is_empty() && !group.strict) {
         report::note(format!("no filter holds process {pid}: every call is allowed"));
     }
+    if groups.iter().flat_map(|group| &group.filters).any(|filter| notifies(&filter.program)) {
+        report::note(
+            "a filter answers user_notif; the kernel does not tell whether it has a listener, without which such a call ends in ENOSYS",
+        );
+    }
     if let Some(folder) = &args.output {
         write(&mut groups, pid, folder, args.format.unwrap_or(Format::Raw))?;
     }
@@ -85,6 +90,14 @@ fn programs(group: ThreadGroup) -> Result<Group, Failure> {
     };
     let filters = filters.into_iter().map(filter).collect::<Result<Vec<_>, String>>()?;
     Ok(Group { threads, strict, filters })
+}
+
+/// Whether a filter asks a listener about some calls.
+fn notifies(program: &Program) -> bool {
+    program.instructions().iter().any(|instruction| match instruction.decode() {
+        Some(Op::Return(word)) => RawAction(word).action() == Action::UserNotif,
+        _ => false,
+    })
 }
 
 /// The name of a group as a source: the process where all threads are alike, else one thread.

@@ -1,13 +1,11 @@
 //! The tracer: follows every thread, and stops it before and after each system call.
 
-use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::time::Duration;
 
-use rustix::process::{
-    Pid, Signal as Kill, WaitId, WaitIdOptions, WaitOptions, WaitStatus, kill_process, waitid,
-    waitpid,
-};
+use rustix::process::{Pid, Signal as Kill, WaitOptions, WaitStatus, kill_process, wait, waitpid};
 
 use super::install::Install;
 use super::{CatchError, CatchFinished, CaughtFilter, CrossCheck, Kind};
@@ -28,6 +26,9 @@ pub(super) const OPTIONS: usize = ptrace::TRACE_SYSGOOD
 /// `__WALL` of wait(2): threads of a tracee too, which are nobody's children.
 const ALL_KINDS: WaitOptions = WaitOptions::from_bits_retain(0x4000_0000);
 
+/// `__WNOTHREAD`: not the children and tracees of this process's other threads.
+const OWN: WaitOptions = WaitOptions::from_bits_retain(0x2000_0000);
+
 /// A stop by TRACE_SYSGOOD.
 const SYSCALL_STOP: i32 = libc::SIGTRAP | 0x80;
 
@@ -38,8 +39,9 @@ pub(super) struct Tracer<F> {
     /// Each with the load that it is in.
     threads: BTreeMap<i32, Option<Install>>,
     executed: bool,
-    /// How the command ended. It is not waited for until all is over, so that its number stays its
-    /// own while signals are passed on to it.
+    /// Those that stopped before they were announced.
+    early: BTreeSet<i32>,
+    /// How the command ended.
     outcome: Option<Outcome>,
     caught: F,
     count: usize,
@@ -51,7 +53,8 @@ impl<F: FnMut(CaughtFilter)> Tracer<F> {
     pub(super) fn new(leader: Pid, caught: F) -> Tracer<F> {
         Tracer {
             leader,
-            threads: BTreeMap::from([(leader.as_raw_nonzero().get(), None)]),
+            threads: BTreeMap::from([(number(leader), None)]),
+            early: BTreeSet::new(),
             executed: false,
             outcome: None,
             caught,
@@ -62,6 +65,9 @@ impl<F: FnMut(CaughtFilter)> Tracer<F> {
 
     /// Ends the command and waits for it, after an error.
     pub(super) fn kill(&self) {
+        if self.has_ended() {
+            return;
+        }
         // A child that is not reaped is there to be killed; nothing can be done if not.
         let _ = kill_process(self.leader, Kill::KILL);
         loop {
@@ -84,68 +90,60 @@ impl<F: FnMut(CaughtFilter)> Tracer<F> {
     /// ended, or the command has and `end` asks not to wait for the others.
     pub(super) fn look(&mut self, end: bool) -> Result<Option<CatchFinished>, CatchError> {
         loop {
-            let mut quiet = true;
-            let threads: Vec<i32> = self.threads.keys().copied().collect();
-            for tid in threads {
-                quiet &= !self.look_at(tid)?;
-            }
-            if quiet {
-                break;
+            // Nobody else is waited for: this thread has no children, and traces these alone.
+            match wait(WaitOptions::NOHANG | ALL_KINDS | OWN) {
+                Ok(Some((thread, status))) => match Outcome::of(status) {
+                    Some(outcome) => {
+                        if thread == self.leader {
+                            self.outcome = Some(outcome);
+                        }
+                        self.threads.remove(&number(thread));
+                    }
+                    None => {
+                        self.met(thread);
+                        gone_is_fine(self.stopped(thread, status))?;
+                    }
+                },
+                Ok(None) | Err(rustix::io::Errno::CHILD) => break,
+                Err(rustix::io::Errno::INTR) => {}
+                Err(errno) => return Err(Errno::from(errno).into()),
             }
         }
         let Some(outcome) = self.outcome else { return Ok(None) };
         if !self.threads.is_empty() && !end {
             return Ok(None);
         }
+        let pid = number(self.leader);
         let released = self.threads.len();
-        // The status is known; this only lets the kernel forget the process.
-        let _ = waitpid(Some(self.leader), WaitOptions::NOHANG);
-        let pid = self.leader.as_raw_nonzero().get();
         Ok(Some(CatchFinished { pid, outcome, caught: self.count, released }))
     }
 
-    /// Handles what has happened to one thread; whether anything had.
-    fn look_at(&mut self, tid: i32) -> Result<bool, CatchError> {
-        let Some(thread) = Pid::from_raw(tid) else { return Ok(false) };
-        if thread == self.leader {
-            let ended = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
-            // A tracee's stops are told too, whatever is asked for.
-            if let Ok(Some(status)) = waitid(WaitId::Pid(thread), ended)
-                && let Some(outcome) = Outcome::of_id(&status)
-            {
-                self.outcome = Some(outcome);
-                self.threads.remove(&tid);
-                return Ok(true);
-            }
+    /// Whether the command has ended: its number may soon be another's.
+    pub(super) fn has_ended(&self) -> bool {
+        self.outcome.is_some()
+    }
+
+    /// A thread that stops may not have been announced yet by the one that started it.
+    fn met(&mut self, thread: Pid) {
+        let tid = number(thread);
+        if let Entry::Vacant(place) = self.threads.entry(tid) {
+            place.insert(None);
+            self.early.insert(tid);
         }
-        match waitpid(Some(thread), WaitOptions::NOHANG | ALL_KINDS) {
-            Ok(None) => return Ok(false),
-            Ok(Some((_, status))) => match Outcome::of(status) {
-                Some(outcome) if thread == self.leader => {
-                    // It ended between the two questions.
-                    self.outcome = Some(outcome);
-                    self.threads.remove(&tid);
-                }
-                Some(_) => {
-                    self.threads.remove(&tid);
-                }
-                None => gone_is_fine(self.stopped(thread, status))?,
-            },
-            Err(rustix::io::Errno::INTR) => {}
-            // A thread whose number another took over by execve(2), or that is traced no more.
-            Err(rustix::io::Errno::CHILD) => {
-                self.threads.remove(&tid);
-            }
-            Err(errno) => return Err(Errno::from(errno).into()),
+    }
+
+    /// A thread is announced; it may have stopped before, and even have ended.
+    fn announced(&mut self, tid: i32) {
+        if !self.early.remove(&tid) {
+            self.threads.entry(tid).or_insert(None);
         }
-        Ok(true)
     }
 
     /// A thread has stopped; lets it go on unless a signal stopped it for longer.
     fn stopped(&mut self, thread: Pid, status: WaitStatus) -> Result<(), CatchError> {
         let raw = status.as_raw();
         let (signal, event) = (raw >> 8 & 0xff, raw >> 16);
-        let tid = thread.as_raw_nonzero().get();
+        let tid = number(thread);
         match event {
             0 if signal == SYSCALL_STOP => {
                 self.at_call(thread)?;
@@ -165,7 +163,7 @@ impl<F: FnMut(CaughtFilter)> Tracer<F> {
             }
             ptrace::EVENT_CLONE | ptrace::EVENT_FORK | ptrace::EVENT_VFORK => {
                 if let Ok(new) = i32::try_from(ptrace::event_message(thread)?) {
-                    self.threads.insert(new, None);
+                    self.announced(new);
                 }
                 ptrace::cont_to_call(thread, 0)?;
             }
@@ -182,7 +180,7 @@ impl<F: FnMut(CaughtFilter)> Tracer<F> {
 
     /// A thread stands before or after a system call.
     fn at_call(&mut self, thread: Pid) -> Result<(), CatchError> {
-        let tid = thread.as_raw_nonzero().get();
+        let tid = number(thread);
         let step = ptrace::step(thread).map_err(|errno| match errno.0 {
             libc::EIO => CatchError::from(Kind::Unsupported),
             _ => errno.into(),
@@ -206,7 +204,7 @@ impl<F: FnMut(CaughtFilter)> Tracer<F> {
     }
 
     fn loaded(&mut self, thread: Pid, install: Install, result: i64) {
-        let tid = thread.as_raw_nonzero().get();
+        let tid = number(thread);
         let listener = install.listener(result);
         let (instructions, check) = self.cross_check(thread, &install);
         self.count += 1;
@@ -252,6 +250,10 @@ impl<F: FnMut(CaughtFilter)> Tracer<F> {
             }
         }
     }
+}
+
+fn number(thread: Pid) -> i32 {
+    thread.as_raw_nonzero().get()
 }
 
 /// The process that a thread belongs to.
