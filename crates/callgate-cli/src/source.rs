@@ -11,9 +11,9 @@ use std::{
 use callgate_bpf::{ByteOrder, Instruction, Layout, Program};
 use callgate_diagnostic::{Diagnostic, Severity};
 use callgate_policy::{
-    Dialect, Policy,
+    Policy,
     builtin::{self, Builtin},
-    formats::profile,
+    formats::{self, Format},
 };
 
 pub use self::live::Stack;
@@ -45,21 +45,22 @@ pub struct Profile {
     pub policy: Option<Policy>,
     /// What can be made out of a text with errors.
     pub salvaged: Option<Policy>,
-    /// None when the text is not even JSON.
-    pub dialect: Option<Dialect>,
+    /// The format that it was read in; none when it is in no known one.
+    pub format: Option<&'static Format>,
     pub diagnostics: Vec<Diagnostic>,
 }
 
 impl Source {
-    /// Reads what `argument` names; `dialect` says whose language a profile is in.
+    /// Reads what `argument` names; `format` says what a profile is written in, which its text
+    /// decides otherwise.
     ///
     /// # Errors
     ///
     /// A sentence that says what cannot be read. Errors *in* a profile are its diagnostics.
-    pub fn open(argument: &str, dialect: Option<Dialect>) -> Result<Source, String> {
+    pub fn open(argument: &str, format: Option<&'static Format>) -> Result<Source, String> {
         if let Some(builtin) = builtin::named(argument) {
-            let dialect = dialect.unwrap_or(Dialect::Docker);
-            let mut profile = Profile::read(argument, builtin.text.to_owned(), Some(dialect));
+            let format = format.or(formats::named("docker"));
+            let mut profile = Profile::read(argument, builtin.text.to_owned(), format);
             profile.builtin = Some(builtin);
             return Ok(Source::Profile(Box::new(profile)));
         }
@@ -84,7 +85,7 @@ impl Source {
             return Err(neither(bytes.len(), "it begins with no text".to_owned()));
         }
         String::from_utf8(bytes)
-            .map(|text| Source::Profile(Box::new(Profile::read(name, text, dialect))))
+            .map(|text| Source::Profile(Box::new(Profile::read(name, text, format))))
             .map_err(|error| {
                 let at = error.utf8_error().valid_up_to();
                 neither(error.as_bytes().len(), format!("byte {at} is not UTF-8"))
@@ -96,8 +97,11 @@ impl Source {
     /// # Errors
     ///
     /// As [`Source::open`], and when it is a program.
-    pub fn open_profile(argument: &str, dialect: Option<Dialect>) -> Result<Profile, String> {
-        match Source::open(argument, dialect)? {
+    pub fn open_profile(
+        argument: &str,
+        format: Option<&'static Format>,
+    ) -> Result<Profile, String> {
+        match Source::open(argument, format)? {
             Source::Profile(profile) => Ok(*profile),
             Source::Program { name, .. } => {
                 Err(format!("{name} is a BPF program; this verb takes a profile"))
@@ -110,12 +114,12 @@ impl Source {
 }
 
 impl Profile {
-    fn read(name: &str, text: String, dialect: Option<Dialect>) -> Profile {
-        let reading = profile::read(&text, dialect);
+    fn read(name: &str, text: String, format: Option<&'static Format>) -> Profile {
+        let (format, reading) = formats::read(&text, format);
         Profile {
             name: name.to_owned(),
             builtin: None,
-            dialect: reading.dialect,
+            format,
             policy: reading.policy,
             salvaged: reading.salvaged,
             diagnostics: reading.diagnostics,

@@ -2,18 +2,23 @@
 
 use callgate_bpf::ByteOrder;
 use callgate_diagnostic::Diagnostic;
-use callgate_policy::{Dialect, NewerCalls, Ruleset, Target};
+use callgate_policy::{
+    NewerCalls, Ruleset, Target,
+    formats::{self, Format},
+};
 use callgate_syscalls::{Abi, Capability, CapabilitySet, KernelVersion};
-use clap::{Args, ValueEnum};
+use clap::{
+    Args, ValueEnum,
+    builder::{PossibleValue, PossibleValuesParser},
+};
 
 use crate::source::Profile;
 
 /// How to read a profile.
 #[derive(Args, Debug)]
 pub struct ReadingArgs {
-    /// Whose language a JSON profile is in; detected from its keys otherwise
-    #[arg(long, value_name = "WHO")]
-    pub dialect: Option<DialectName>,
+    #[command(flatten)]
+    dialect: DialectArgs,
 
     /// Treat every warning as an error
     #[arg(long)]
@@ -21,29 +26,28 @@ pub struct ReadingArgs {
 }
 
 impl ReadingArgs {
-    pub fn dialect(&self) -> Option<Dialect> {
-        self.dialect.map(Dialect::from)
+    pub fn dialect(&self) -> Option<&'static Format> {
+        self.dialect.format()
     }
 }
 
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub enum DialectName {
-    /// The Docker engine
-    Docker,
-    /// runc, crun, containerd, the kubelet
-    Oci,
-    /// Podman, CRI-O, Buildah
-    Containers,
+/// In whose language a profile is.
+#[derive(Args, Debug)]
+pub struct DialectArgs {
+    /// Who is to read the profile; its text decides otherwise
+    #[arg(long, value_name = "WHO", value_parser = PossibleValuesParser::new(readable()))]
+    dialect: Option<String>,
 }
 
-impl From<DialectName> for Dialect {
-    fn from(name: DialectName) -> Dialect {
-        match name {
-            DialectName::Docker => Dialect::Docker,
-            DialectName::Oci => Dialect::Oci,
-            DialectName::Containers => Dialect::Containers,
-        }
+impl DialectArgs {
+    pub fn format(&self) -> Option<&'static Format> {
+        self.dialect.as_deref().and_then(formats::named)
     }
+}
+
+fn readable() -> Vec<PossibleValue> {
+    let formats = formats::ALL.iter().filter(|format| format.read.is_some());
+    formats.map(|format| PossibleValue::new(format.name).help(format.summary)).collect()
 }
 
 /// What becomes of system calls newer than the profile.

@@ -3,7 +3,7 @@
 mod usage;
 
 use callgate_diagnostic::Severity;
-use callgate_policy::Dialect;
+use callgate_policy::{Dialect, formats};
 use clap::{Args as ClapArgs, ValueEnum};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -80,8 +80,8 @@ struct Json<'a> {
 }
 
 pub fn main(args: Args) -> Result<Answer, Failure> {
-    let dialect = args.consumer.map(Consumer::dialect).or(args.reading.dialect());
-    let mut profile = Source::open_profile(&args.source, dialect)?;
+    let stated = args.consumer.and_then(|consumer| formats::named(consumer.dialect().name()));
+    let mut profile = Source::open_profile(&args.source, stated.or(args.reading.dialect()))?;
     let target = args.target.target()?;
     if args.consumer == Some(Consumer::Crun) {
         profile.make_errors(CRUN_REFUSES);
@@ -101,7 +101,7 @@ pub fn main(args: Args) -> Result<Answer, Failure> {
     if args.json {
         output::print_json(&Json {
             source: &profile.name,
-            dialect: profile.dialect.map(Dialect::name),
+            dialect: profile.format.map(|format| format.name),
             understood,
             diagnostics: json_diagnostics(&profile.text, &profile.diagnostics),
             usage,
@@ -118,7 +118,7 @@ pub fn main(args: Args) -> Result<Answer, Failure> {
 fn summary(profile: &Profile, usage: &[usage::Use]) -> String {
     let warnings = profile.count(Severity::Warning);
     let warned = if warnings == 0 { "no warnings".into() } else { plural(warnings, "warning") };
-    let dialect = profile.dialect.map_or("unknown", Dialect::name);
+    let dialect = profile.format.map_or("unknown", |format| format.name);
     let name = printable_name(&profile.name);
     let mut text = format!("{name}: understood, in the {dialect} dialect; {warned}\n");
     for usage::Use { what, text: lines } in usage {

@@ -12,7 +12,7 @@ use clap::Args as ClapArgs;
 use super::{Answer, Failure};
 use crate::{
     output,
-    target::{ByteOrderArgs, DialectName, TargetArgs},
+    target::{ByteOrderArgs, DialectArgs, TargetArgs},
 };
 
 const AFTER_HELP: &str = "\
@@ -45,9 +45,8 @@ pub struct Args {
     #[arg(long)]
     pedantic: bool,
 
-    /// Whose language a JSON profile is in; detected from its keys otherwise
-    #[arg(long, value_name = "WHO")]
-    dialect: Option<DialectName>,
+    #[command(flatten)]
+    dialect: DialectArgs,
 
     #[command(flatten)]
     target: TargetArgs,

@@ -105,6 +105,26 @@ pub fn detect(text: &str) -> Option<&'static Format> {
     ALL.iter().find(|format| (format.detect)(text))
 }
 
+/// Reads a text in a stated format, or in the one that it looks like, and says which. JSON says by
+/// its keys whose it is, and a text that looks like nothing is read as JSON, which says where it
+/// ends to be that.
+pub fn read(text: &str, stated: Option<&'static Format>) -> (Option<&'static Format>, Reading) {
+    let foreign = stated.or_else(|| detect(text).filter(|_| !looks_like_json(text)));
+    if let Some((format, read)) = foreign.and_then(|format| Some((format, format.read?))) {
+        return (Some(format), read(text));
+    }
+    let mut reading = profile::read(text, None);
+    if !looks_like_json(text)
+        && let Some(error) = reading.diagnostics.pop()
+    {
+        reading.diagnostics.push(error.help(
+            "it looks like no known format, so it was read as JSON; `--dialect kafel` or `--dialect systemd` reads it as that",
+        ));
+    }
+    let format = reading.dialect.and_then(|dialect| named(dialect.name()));
+    (format, reading)
+}
+
 fn looks_like_json(text: &str) -> bool {
     text.trim_start_matches('\u{feff}').trim_start().starts_with(['{', '['])
         && !systemd::detect(text)

@@ -1,7 +1,7 @@
 //! From the command line to findings.
 
 use callgate_bpf::{ByteOrder, Layout, Program};
-use callgate_policy::{Dialect, Policy, Ruleset, Target};
+use callgate_policy::{Policy, Ruleset, Target};
 use callgate_verdict::{
     Manager, TooComplex,
     lint::{self, Finding, Subject, Written},
@@ -31,7 +31,7 @@ const LEFT_OUT: [&str; 3] = ["dialect", "errno-zero", "unknown-syscall"];
 pub fn look(args: &Args) -> Result<Seen, Failure> {
     let target = args.target.target()?;
     let order = args.order.order(args.target.arch.first().copied());
-    let dialect = args.dialect.map(Dialect::from);
+    let dialect = args.dialect.format();
     let [first, others @ ..] = &args.sources[..] else {
         return Err(Failure::Message("name a source".to_owned()));
     };
