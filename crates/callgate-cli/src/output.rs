@@ -15,6 +15,25 @@ pub fn print(text: &str) -> io::Result<()> {
     ignore_closed(stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()))
 }
 
+/// A list in lines of at most 100 columns, each of which begins with `indent`.
+pub fn wrapped(indent: &str, separator: &str, items: &[impl AsRef<str>]) -> String {
+    const WIDTH: usize = 100;
+    let mut lines = vec![String::from(indent)];
+    for (index, item) in items.iter().enumerate() {
+        let item = item.as_ref();
+        let separator = if index + 1 < items.len() { separator } else { "" };
+        let line = &lines[lines.len() - 1];
+        let length = line.len() + item.len() + separator.trim_end().len();
+        if length > WIDTH && line.len() > indent.len() {
+            lines.push(String::from(indent));
+        }
+        let last = lines.len() - 1;
+        lines[last].push_str(item);
+        lines[last].push_str(separator);
+    }
+    lines.iter().map(|line| format!("{}\n", line.trim_end())).collect()
+}
+
 /// Writes bytes to standard output, unless that is a terminal.
 pub fn print_bytes(bytes: &[u8]) -> io::Result<()> {
     if io::stdout().is_terminal() {
@@ -76,5 +95,20 @@ fn ignore_closed(result: io::Result<()>) -> io::Result<()> {
     match result {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::wrapped;
+
+    #[test]
+    fn lines_end_before_the_hundredth_column_and_lose_nothing() {
+        let names: Vec<String> = (1..40).map(|length| "x".repeat(length)).collect();
+        let text = wrapped("   ", ", ", &names);
+        assert!(text.lines().all(|line| line.len() <= 100 && line.starts_with("   x")));
+        let words: Vec<&str> = text.split_whitespace().map(|w| w.trim_end_matches(',')).collect();
+        assert_eq!(words, names);
+        assert_eq!(wrapped("  ", " ", &["y".repeat(200)]), format!("  {}\n", "y".repeat(200)));
     }
 }

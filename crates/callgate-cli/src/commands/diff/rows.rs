@@ -8,10 +8,13 @@ use callgate_verdict::{Difference, Manager};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::{names::abi_of, source::plural};
+use crate::{names::abi_of, output, source::plural};
 
 /// Values of an argument that are listed one by one.
 const VALUE_LIMIT: usize = 4;
+
+/// The column in which the calls of an architecture stand.
+const INDENT: &str = "                 ";
 
 #[derive(Serialize, JsonSchema)]
 pub struct JsonDifference {
@@ -105,7 +108,8 @@ pub fn text(manager: &Manager, differences: &[Difference], [a, b]: [&str; 2]) ->
     for (sentence, group) in groups {
         let _ = writeln!(text, "  {sentence}");
         for (arch, calls) in group.calls {
-            let _ = writeln!(text, "    {arch:<12} {}", calls.join(", "));
+            let lines = output::wrapped(INDENT, ", ", &calls);
+            let _ = write!(text, "    {arch:<12} {}", &lines[INDENT.len()..]);
         }
         if let Some(example) = group.example {
             let _ = writeln!(text, "    {:<12} {}", "for example", call(&example));
