@@ -8,7 +8,7 @@ use callgate_verdict::{Diagram, Manager, TooComplex};
 use crate::{
     commands::Failure,
     source::{Profile, Source, Stack},
-    target::{ByteOrderArgs, ReadingArgs, TargetArgs, resolve},
+    target::{ReadingArgs, SourceArgs, resolve},
 };
 
 /// How sources are read; several in one command are read alike.
@@ -40,11 +40,8 @@ impl Context {
     /// # Errors
     ///
     /// When this machine's ABI or kernel is asked for and not known.
-    pub fn new(
-        reading: ReadingArgs,
-        target: &TargetArgs,
-        order: &ByteOrderArgs,
-    ) -> Result<Context, String> {
+    pub fn new(args: SourceArgs) -> Result<Context, String> {
+        let SourceArgs { reading, target, order } = args;
         let arch = target.arch.first().copied();
         let kernel = arch.or(Abi::native());
         Ok(Context {

@@ -14,7 +14,7 @@ use super::{Answer, Failure};
 use crate::{
     meaning::{Context, Origin},
     output, report,
-    target::{ByteOrderArgs, ReadingArgs, TargetArgs},
+    target::SourceArgs,
 };
 
 const AFTER_HELP: &str = "\
@@ -45,17 +45,11 @@ pub struct Args {
     output: Option<PathBuf>,
 
     #[command(flatten)]
-    reading: ReadingArgs,
-
-    #[command(flatten)]
-    target: TargetArgs,
-
-    #[command(flatten)]
-    order: ByteOrderArgs,
+    reading: SourceArgs,
 }
 
 pub fn main(args: Args) -> Result<Answer, Failure> {
-    let context = Context::new(args.reading, &args.target, &args.order)?;
+    let context = Context::new(args.reading)?;
     let mut manager = context.manager();
     let source = context.read(&mut manager, &args.source)?;
     let kept = match &source.origin {

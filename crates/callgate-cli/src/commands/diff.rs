@@ -13,7 +13,7 @@ use super::{Answer, Failure};
 use crate::{
     meaning::Context,
     output,
-    target::{ByteOrderArgs, ReadingArgs, TargetArgs},
+    target::SourceArgs,
 };
 
 const AFTER_HELP: &str = "\
@@ -43,13 +43,7 @@ pub struct Args {
     subset: bool,
 
     #[command(flatten)]
-    reading: ReadingArgs,
-
-    #[command(flatten)]
-    target: TargetArgs,
-
-    #[command(flatten)]
-    order: ByteOrderArgs,
+    reading: SourceArgs,
 
     /// Print JSON
     #[arg(long)]
@@ -67,7 +61,7 @@ struct Json<'a> {
 }
 
 pub fn main(args: Args) -> Result<Answer, Failure> {
-    let context = Context::new(args.reading, &args.target, &args.order)?;
+    let context = Context::new(args.reading)?;
     let mut manager = context.manager();
     let a = context.read(&mut manager, &args.a)?.acted;
     let b = context.read(&mut manager, &args.b)?.acted;

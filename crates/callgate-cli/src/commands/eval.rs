@@ -16,7 +16,7 @@ use crate::{
     names::SyscallNames,
     output,
     source::live::filter_name,
-    target::{ByteOrderArgs, ReadingArgs, TargetArgs},
+    target::SourceArgs,
 };
 
 const AFTER_HELP: &str = "\
@@ -47,13 +47,7 @@ pub struct Args {
     trace: bool,
 
     #[command(flatten)]
-    reading: ReadingArgs,
-
-    #[command(flatten)]
-    target: TargetArgs,
-
-    #[command(flatten)]
-    order: ByteOrderArgs,
+    reading: SourceArgs,
 
     /// Print JSON
     #[arg(long)]
@@ -88,7 +82,7 @@ struct JsonFilter {
 }
 
 pub fn main(args: Args) -> Result<Answer, Failure> {
-    let abi = match args.target.arch.first() {
+    let abi = match args.reading.target.arch.first() {
         Some(&abi) => abi,
         None => crate::target::native()?,
     };
@@ -96,7 +90,7 @@ pub fn main(args: Args) -> Result<Answer, Failure> {
         None => vec![calls::one(abi, &args.call)?],
         Some(file) => calls::file(abi, file, &read(file)?)?,
     };
-    let context = Context::new(args.reading, &args.target, &args.order)?;
+    let context = Context::new(args.reading)?;
     let mut manager = context.manager();
     let meaning = context.read(&mut manager, &args.source)?;
     let programs = programs(&meaning, args.trace)?;

@@ -49,13 +49,7 @@ pub struct Args {
     allows: Option<String>,
 
     #[command(flatten)]
-    reading: ReadingArgs,
-
-    #[command(flatten)]
-    target: TargetArgs,
-
-    #[command(flatten)]
-    order: ByteOrderArgs,
+    reading: SourceArgs,
 
     /// Print JSON
     #[arg(long)]
@@ -101,7 +95,7 @@ pub fn main(args: Args) -> Result<Answer, Failure> {
 
 /// The filter's meaning as rules, and the programs that stand for it.
 fn rules(args: &Args) -> Result<(Ruleset, Vec<Program>), Failure> {
-    let order = args.order.order(args.target.arch.first().copied());
+    let order = args.order.order(args.reading.target.arch.first().copied());
     match Source::open(&args.source, args.reading.dialect())? {
         Source::Profile(mut profile) => {
             let target = args.target.target()?;

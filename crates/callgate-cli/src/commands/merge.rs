@@ -9,7 +9,7 @@ use super::{Answer, Failure, convert};
 use crate::{
     meaning::Context,
     output,
-    target::{ByteOrderArgs, ReadingArgs, TargetArgs},
+    target::SourceArgs,
 };
 
 const AFTER_HELP: &str = "\
@@ -41,17 +41,11 @@ pub struct Args {
     output: Option<PathBuf>,
 
     #[command(flatten)]
-    reading: ReadingArgs,
-
-    #[command(flatten)]
-    target: TargetArgs,
-
-    #[command(flatten)]
-    order: ByteOrderArgs,
+    reading: SourceArgs,
 }
 
 pub fn main(args: Args) -> Result<Answer, Failure> {
-    let context = Context::new(args.reading, &args.target, &args.order)?;
+    let context = Context::new(args.reading)?;
     let mut manager = context.manager();
     let unknown = |error: TooComplex| format!("the result is unknown: {error}");
     let mut result = None;
