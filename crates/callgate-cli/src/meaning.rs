@@ -36,6 +36,53 @@ pub enum Origin {
     Stack(Stack),
 }
 
+impl Meaning {
+    /// The rules of a profile, or those that the meaning of programs comes to.
+    ///
+    /// # Errors
+    ///
+    /// When there are none that a person could read.
+    pub fn rules(&self, manager: &mut Manager) -> Result<Ruleset, Failure> {
+        match &self.origin {
+            Origin::Profile { ruleset, .. } => Ok(ruleset.clone()),
+            Origin::Program(_) | Origin::Stack(_) => {
+                Ok(manager.synthesize(self.acted).map_err(|why| {
+                    format!(
+                        "{}: it cannot be put into rules: {why}. `callgate disasm` lists it",
+                        self.name
+                    )
+                })?)
+            }
+        }
+    }
+
+    /// The programs that stand for it, newest first: the source's own, or what a profile compiles
+    /// to.
+    ///
+    /// # Errors
+    ///
+    /// When a profile does not compile.
+    pub fn programs(&self) -> Result<Vec<Program>, Failure> {
+        match &self.origin {
+            Origin::Program(program) => Ok(vec![program.clone()]),
+            Origin::Stack(stack) => Ok(stack.programs.clone()),
+            Origin::Profile { ruleset, .. } => {
+                let compiled = callgate_compile::compile(ruleset);
+                let compiled = compiled.map_err(|error| format!("{}: {error}", self.name))?;
+                Ok(vec![compiled.into_program()])
+            }
+        }
+    }
+}
+
+/// `entry 19 (web.json:62:5)`
+pub fn entry_place(profile: &Profile, index: usize) -> String {
+    let entry = profile.policy.as_ref().and_then(|policy| policy.entries.get(index));
+    let span = entry.map_or_else(Default::default, |entry| entry.span);
+    let (line, column) = span.line_and_column(&profile.text);
+    format!("entry {index} ({}:{line}:{column})", profile.name)
+}
+
 impl Context {
     /// # Errors
     ///

@@ -10,11 +10,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{Answer, Failure};
-use crate::{
-    meaning::Context,
-    output,
-    target::SourceArgs,
-};
+use crate::{meaning::Context, output, target::SourceArgs};
 
 const AFTER_HELP: &str = "\
 Exit status: 0 the same (with --subset: A never permits what B refuses), 1 different, 2 error, also

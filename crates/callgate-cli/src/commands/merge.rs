@@ -6,11 +6,7 @@ use callgate_verdict::TooComplex;
 use clap::Args as ClapArgs;
 
 use super::{Answer, Failure, convert};
-use crate::{
-    meaning::Context,
-    output,
-    target::SourceArgs,
-};
+use crate::{meaning::Context, output, target::SourceArgs};
 
 const AFTER_HELP: &str = "\
 The result is made from the exact meanings, and proved: of two verdicts on a call the weaker one
