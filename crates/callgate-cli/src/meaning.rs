@@ -1,7 +1,7 @@
 //! What a source means: its verdict diagram, beside what it was read from.
 
 use callgate_bpf::{Action, ByteOrder, Layout, Program, ShiftRule};
-use callgate_policy::{Ruleset, Target};
+use callgate_policy::{FilterFlag, Ruleset, Target};
 use callgate_syscalls::Abi;
 use callgate_verdict::{Diagram, Manager, TooComplex};
 
@@ -53,6 +53,15 @@ impl Meaning {
                     )
                 })?)
             }
+        }
+    }
+
+    /// The flags for loading, as far as they are known.
+    pub fn flags(&self) -> Vec<FilterFlag> {
+        match &self.origin {
+            Origin::Profile { ruleset, .. } => ruleset.flags.clone(),
+            Origin::Stack(stack) if stack.log => vec![FilterFlag::Log],
+            Origin::Program(_) | Origin::Stack(_) => Vec::new(),
         }
     }
 

@@ -2,7 +2,7 @@
 
 mod rows;
 
-pub use self::rows::{call, verb};
+pub use self::rows::{call, counts, preferred, verb};
 
 use callgate_verdict::TooComplex;
 use clap::Args as ClapArgs;
