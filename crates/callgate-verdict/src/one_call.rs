@@ -68,6 +68,9 @@ impl Manager {
     ) -> Result<Option<SeccompData>, TooComplex> {
         let never = self.always(false);
         let mut left = Predicate(self.of_number(predicate.0, wanted.arch, wanted.nr));
+        if left == never {
+            return Ok(None);
+        }
         let mut others: Vec<(usize, u64)> = Vec::new();
         for (index, value) in wanted.args.into_iter().enumerate() {
             let field = self.argument_field(index);

@@ -9,7 +9,8 @@ use std::collections::BTreeMap;
 use callgate_bpf::{Action, RawAction, SyscallNr};
 use callgate_diagnostic::{Diagnostic, Span, Spanned};
 use callgate_policy::{
-    AbiRules, Condition, Dialect, Entry, Policy, Rule, Ruleset, formats::Format,
+    AbiRules, ArgIndex, Comparison, Condition, Dialect, Entry, Policy, Rule, Ruleset, Test,
+    formats::Format,
 };
 use callgate_syscalls::Abi;
 use callgate_verdict::{Diagram, Manager};
@@ -36,14 +37,14 @@ const LADDER: [Action; 8] = [
 ];
 
 impl Toward {
-    /// Of several answers the one that is on this side of all.
-    fn extreme(self, words: &[RawAction]) -> Option<Action> {
-        let words = words.iter().copied();
-        let word = match self {
-            Toward::Weaker => words.max_by_key(|word| word.rank()),
-            Toward::Stricter => words.min_by_key(|word| word.rank()),
+    /// Of several answers the one that is on this side of all; of equal ones the first.
+    fn extreme(self, words: impl IntoIterator<Item = RawAction>) -> Option<Action> {
+        let further = |best: RawAction, word: RawAction| match self {
+            Toward::Weaker if word.rank() > best.rank() => word,
+            Toward::Stricter if word.rank() < best.rank() => word,
+            _ => best,
         };
-        word.map(RawAction::action)
+        words.into_iter().reduce(further).map(RawAction::action)
     }
 
     /// The actions that may stand for one, the nearest first.
@@ -62,25 +63,34 @@ impl Toward {
 }
 
 /// Rules for a meaning that a format can say, on this side of it; none where changing the verdicts
-/// of calls does not help.
+/// of calls does not help. With `ways`, what `socketcall` and `ipc` reach is treated as the calls
+/// themselves are, for formats that have no other words.
 pub fn fit(
     manager: &mut Manager,
     meaning: Diagram,
-    format: &Format,
-    dialect: Option<Dialect>,
+    (format, dialect): (&Format, Option<Dialect>),
     toward: Toward,
+    ways: bool,
 ) -> Option<Fitted> {
     let mut unsayable = Vec::new();
     let (meaning, mut ruleset) = rules(manager, meaning, toward, &mut unsayable)?;
+    let mut defaults: Vec<RawAction> = ruleset.abis.iter().map(|t| t.default.raw()).collect();
     for table in &mut ruleset.abis {
         if dialect.is_none() {
+            // What has no name gets the default, also among the newer calls.
+            defaults.extend(table.newer.map(|newer| newer.action.raw()));
             name_newer(table);
         }
         table.rules.retain(|&nr, _| table.abi.name_of(nr).is_some());
     }
-    let mut fitting = Fitting { manager, meaning, format, dialect, toward, ruleset, unsayable };
-    fitting.header()?;
+    let default = toward.extreme(defaults)?;
+    let mut fitting =
+        Fitting { manager, meaning, format, dialect, toward, ways, ruleset, unsayable };
+    fitting.header(default)?;
     fitting.calls()?;
+    if ways {
+        follow_ways(&mut fitting.ruleset);
+    }
     Some(Fitted { ruleset: fitting.ruleset, unsayable: fitting.unsayable })
 }
 
@@ -106,7 +116,7 @@ fn rules(
             Err(why) => {
                 let (arch, nr) = why.call()?;
                 let words = manager.answers(manager.verdict(meaning, arch, nr));
-                let word = toward.extreme(&words)?.raw();
+                let word = toward.extreme(words)?.raw();
                 // Each time one number less depends on its arguments, so this comes to an end.
                 meaning = manager.settle(meaning, arch, nr, word).ok()?;
                 unsayable.push(why.to_string());
@@ -121,16 +131,14 @@ struct Fitting<'f> {
     format: &'f Format,
     dialect: Option<Dialect>,
     toward: Toward,
+    ways: bool,
     ruleset: Ruleset,
     unsayable: Vec<String>,
 }
 
 impl Fitting<'_> {
     /// The default, and the verdict on other architectures.
-    fn header(&mut self) -> Option<()> {
-        let defaults: Vec<RawAction> =
-            self.ruleset.abis.iter().map(|table| table.default.raw()).collect();
-        let default = self.toward.extreme(&defaults)?;
+    fn header(&mut self, default: Action) -> Option<()> {
         let mut why = None;
         for x32 in [false, true] {
             for other in self.toward.candidates(self.ruleset.other) {
@@ -176,22 +184,26 @@ impl Fitting<'_> {
         }
     }
 
-    /// The names that the format refuses beside those before them, with their ABIs; none are all.
+    /// The names whose rules the format refuses, with the ABIs that have them so; none are all.
     fn refused(&mut self) -> Option<Vec<(String, Vec<Abi>)>> {
-        let whole = Policy::from_rules(&self.ruleset, self.dialect).ok()?;
+        let whole = self.policy(self.ruleset.clone())?;
         if (self.format.write)(&whole).is_ok() {
             return Some(Vec::new());
         }
-        let mut policy = Policy { entries: Vec::new(), ..whole.clone() };
         let mut refused = Vec::new();
         for group in whole.entries.chunk_by(|a, b| a.names == b.names && a.abis == b.abis) {
-            let before = policy.entries.len();
-            policy.entries.extend_from_slice(group);
-            let Err(errors) = (self.format.write)(&policy) else {
-                continue;
-            };
-            policy.entries.truncate(before);
             let names: Vec<&str> = group[0].names.iter().map(|name| &*name.value).collect();
+            if names.iter().all(|name| WAYS.contains(name)) {
+                continue;
+            }
+            let (behind, plain): (Vec<&str>, Vec<&str>) =
+                names.iter().partition(|name| is_behind(&self.ruleset, name));
+            let alone = [only(&self.ruleset, &plain), without_ways(&only(&self.ruleset, &behind))];
+            let errors = alone.into_iter().find_map(|rules| {
+                let policy = Policy::from_rules(&rules, self.dialect).ok()?;
+                (self.format.write)(&policy).err()
+            });
+            let Some(errors) = errors else { continue };
             if let Some(message) = first_message(&errors) {
                 let reason = with_names(&names, &message);
                 if !self.unsayable.contains(&reason) {
@@ -203,6 +215,13 @@ impl Fitting<'_> {
         }
         // It refuses the whole and none of the parts: nothing is to be done here.
         (!refused.is_empty()).then_some(refused)
+    }
+
+    fn policy(&self, mut ruleset: Ruleset) -> Option<Policy> {
+        if self.ways {
+            follow_ways(&mut ruleset);
+        }
+        Policy::from_rules(&ruleset, self.dialect).ok()
     }
 
     /// One verdict for all calls of a name, on each of these ABIs, or on all together.
@@ -220,7 +239,7 @@ impl Fitting<'_> {
         let mut verdicts = Vec::new();
         for number in &numbers {
             let words = if together { all.clone() } else { answers(number) };
-            verdicts.push((*number, self.sayable(name, self.toward.extreme(&words)?)?));
+            verdicts.push((*number, self.sayable(name, self.toward.extreme(words)?)?));
         }
         for ((index, nr), action) in verdicts {
             let table = &mut self.ruleset.abis[index];
@@ -235,7 +254,10 @@ impl Fitting<'_> {
 
     /// The nearest action that the format has for a name.
     fn sayable(&self, name: &str, action: Action) -> Option<Action> {
-        let mut policy = without_entries(&self.ruleset, self.dialect)?;
+        let mut policy = match is_behind(&self.ruleset, name) {
+            true => without_entries(&without_ways(&self.ruleset), self.dialect)?,
+            false => without_entries(&self.ruleset, self.dialect)?,
+        };
         self.toward.candidates(action).find(|&candidate| {
             policy.entries = vec![entry(name, candidate)];
             candidate == policy.default.value || (self.format.write)(&policy).is_ok()
@@ -287,6 +309,59 @@ fn add_x32(ruleset: &mut Ruleset) {
             AbiRules { abi: Abi::X32, default: table.default, rules: BTreeMap::new(), newer: None };
         ruleset.abis.push(table);
     }
+}
+
+/// The calls behind which others are.
+const WAYS: [&str; 2] = ["socketcall", "ipc"];
+
+/// Gives `socketcall` and `ipc` the rules of the calls behind them.
+fn follow_ways(ruleset: &mut Ruleset) {
+    let of_name = |name: &str, table: &AbiRules| {
+        let rules = table.rules.get(&table.abi.number(name)?);
+        // A call that still asks something of its arguments is refused for that.
+        Some(rules.and_then(|rules| rules.last()).map_or(table.default, |rule| rule.action))
+    };
+    let tables = ruleset.abis.clone();
+    for table in &mut ruleset.abis {
+        let ways: Vec<SyscallNr> = WAYS.iter().filter_map(|way| table.abi.number(way)).collect();
+        ways.iter().for_each(|way| drop(table.rules.remove(way)));
+        for name in callgate_syscalls::all_names() {
+            let Some(way) = table.abi.multiplexer(name) else { continue };
+            // What an ABI has through `socketcall` alone is treated as on another.
+            let verdict = std::iter::once(&*table).chain(&tables);
+            let action = verdict.into_iter().find_map(|table| of_name(name, table));
+            let Some(action) = action.filter(|action| *action != table.default) else { continue };
+            let test = Test::Eq(u64::from(way.call));
+            let comparisons = vec![Comparison::full(ArgIndex::ALL[0], test)];
+            let rule = Rule { action, comparisons, entry: 0 };
+            table.rules.entry(way.nr).or_default().push(rule);
+        }
+    }
+}
+
+/// Whether `socketcall` or `ipc` reaches a call too.
+fn is_behind(ruleset: &Ruleset, name: &str) -> bool {
+    ruleset.abis.iter().any(|table| table.abi.multiplexer(name).is_some())
+}
+
+/// The rules without the ABIs that have such ways: whether a format takes those depends on all
+/// rules together.
+fn without_ways(ruleset: &Ruleset) -> Ruleset {
+    let mut ruleset = ruleset.clone();
+    let has = |table: &AbiRules| WAYS.iter().any(|way| table.abi.number(way).is_some());
+    ruleset.abis.retain(|table| !has(table));
+    ruleset
+}
+
+/// The rules of these names alone.
+fn only(ruleset: &Ruleset, names: &[&str]) -> Ruleset {
+    let mut ruleset = ruleset.clone();
+    for table in &mut ruleset.abis {
+        let numbers: Vec<SyscallNr> =
+            names.iter().filter_map(|name| table.abi.number(name)).collect();
+        table.rules.retain(|nr, _| numbers.contains(nr));
+    }
+    ruleset
 }
 
 fn without_entries(ruleset: &Ruleset, dialect: Option<Dialect>) -> Option<Policy> {

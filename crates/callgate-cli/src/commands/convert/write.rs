@@ -83,41 +83,53 @@ pub fn write(
     let unknown = |error: TooComplex| format!("{}: {error}", wanted.name);
     let name = &wanted.name;
     if let Some(toward) = approximate {
-        let (choice, _) = writer.choice(toward).map_err(unknown)?;
+        let (choice, unsayable) = writer.choice(toward).map_err(unknown)?;
         let Some(choice) = choice else {
             return Err(Failure::Message(format!(
-                "{} cannot say {name}: {why}; and no {toward} filter that it can say is found by changing the verdicts of whole calls",
-                format.name
+                "{} cannot say {name}: {}; and no {toward} filter that it can say is found by changing the verdicts of whole calls",
+                format.name,
+                reasons(unsayable, why)
             )));
         };
         report::note(format!("{toward} than {name}: it {}", choice.says));
         return Ok(writer.tell(choice.text, &[]));
     }
-    let mut lines = Vec::new();
-    let mut reasons = Vec::new();
+    let mut lines = String::new();
+    let mut all = Vec::new();
     for toward in [Toward::Weaker, Toward::Stricter] {
         let (choice, unsayable) = writer.choice(toward).map_err(unknown)?;
-        lines.push(match choice {
-            Some(choice) => format!("\n  {toward:<9} {}", choice.says),
-            None => format!("\n  {toward:<9} not by changing the verdicts of whole calls"),
-        });
+        let says = match choice {
+            Some(choice) => choice.says,
+            None => "not by changing the verdicts of whole calls".to_owned(),
+        };
+        lines.push_str(&format!("\n  {toward:<9} {says}"));
         for reason in unsayable {
-            if !reasons.contains(&reason) {
-                reasons.push(reason);
+            if !all.contains(&reason) {
+                all.push(reason);
             }
         }
     }
-    if reasons.is_empty() {
-        reasons.push(why);
+    let newer = |rules: &Ruleset| rules.abis.iter().any(|table| table.newer.is_some());
+    if dialect.is_none() && wanted.rules.as_ref().is_some_and(newer) {
+        lines.push_str(
+            "\n  --no-enosys gives calls newer than the profile its default, which may be sayable",
+        );
     }
-    let more = reasons.split_off(reasons.len().min(REASONS)).len();
-    let more = if more > 0 { format!("; and {more} more of this kind") } else { String::new() };
     Err(Failure::Message(format!(
-        "{} cannot say {name}: {}{more}{}\n  --approximate weaker, or stricter, writes that instead",
+        "{} cannot say {name}: {}{lines}\n  --approximate weaker, or stricter, writes that instead",
         format.name,
-        reasons.join("; "),
-        lines.concat()
+        reasons(all, why)
     )))
+}
+
+/// What a format cannot say, each once; or why in general.
+fn reasons(mut unsayable: Vec<String>, why: String) -> String {
+    if unsayable.is_empty() {
+        return why;
+    }
+    let more = unsayable.split_off(unsayable.len().min(REASONS)).len();
+    let list = unsayable.join("; ");
+    if more > 0 { format!("{list}; and {more} more of this kind") } else { list }
 }
 
 /// What a format cannot say that is listed.
@@ -194,27 +206,22 @@ impl Writer<'_> {
 
     /// The nearest text on one side of what is wanted, and what it had to give up.
     fn choice(&mut self, toward: Toward) -> Result<(Option<Choice>, Vec<String>), TooComplex> {
-        let meaning = self.wanted.meaning;
-        let fitted = fit(self.manager, meaning, self.format, self.dialect, toward);
-        let Some(Fitted { ruleset, unsayable }) = fitted else {
-            return Ok((None, Vec::new()));
-        };
-        let Ok(said) = self.say_rules(ruleset) else {
-            return Ok((None, unsayable));
-        };
-        let never = self.manager.always(false);
-        for (_, means) in said.means {
-            let beyond = match toward {
-                Toward::Weaker => self.manager.weaker(meaning, means)?,
-                Toward::Stricter => self.manager.weaker(means, meaning)?,
-            };
-            if beyond == never {
-                let sides = [meaning, means];
-                let choice = Choice::of(self.manager, said.text, sides, toward, &self.wanted.name)?;
-                return Ok((Some(choice), unsayable));
+        let (meaning, format) = (self.wanted.meaning, (self.format, self.dialect));
+        let mut given_up = Vec::new();
+        for ways in [false, true] {
+            let fitted = fit(self.manager, meaning, format, toward, ways);
+            let Some(Fitted { ruleset, unsayable }) = fitted else { continue };
+            given_up = unsayable;
+            let Ok(said) = self.say_rules(ruleset) else { continue };
+            for (_, means) in said.means {
+                let (sides, name) = ([meaning, means], &self.wanted.name);
+                let choice = Choice::of(self.manager, &said.text, sides, toward, name)?;
+                if choice.is_some() {
+                    return Ok((choice, given_up));
+                }
             }
         }
-        Ok((None, unsayable))
+        Ok((None, given_up))
     }
 
     fn say_rules(&mut self, mut ruleset: Ruleset) -> Result<Said, String> {

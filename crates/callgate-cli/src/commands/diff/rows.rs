@@ -93,7 +93,9 @@ pub fn text(manager: &Manager, differences: &[Difference], [a, b]: [&str; 2]) ->
         }
         group.example.get_or_insert(difference.example);
     }
-    let mut text = format!("different: {}; the same otherwise\n", counts(differences));
+    let counts = counts(differences);
+    let counts = if counts.is_empty() { "no named syscall".to_owned() } else { counts.join(", ") };
+    let mut text = format!("different: {counts}; the same otherwise\n");
     for (sentence, group) in groups {
         let _ = writeln!(text, "  {sentence}");
         for (arch, calls) in group.calls {
@@ -106,20 +108,16 @@ pub fn text(manager: &Manager, differences: &[Difference], [a, b]: [&str; 2]) ->
     text
 }
 
-/// `3 syscalls on x86, 3 syscalls on x86_64`
-pub fn counts(differences: &[Difference]) -> String {
+/// `3 syscalls on x86` for each architecture on which system calls differ.
+pub fn counts(differences: &[Difference]) -> Vec<String> {
     let mut counts: BTreeMap<String, usize> = BTreeMap::new();
     for difference in differences {
         let abi = abi_of(difference.arch, difference.first);
         let named = abi.map_or(0, |abi| names(abi, difference).len());
         *counts.entry(architecture(difference)).or_default() += named;
     }
-    let counts: Vec<String> = counts
-        .iter()
-        .filter(|(_, count)| **count > 0)
-        .map(|(arch, count)| format!("{} on {arch}", plural(*count, "syscall")))
-        .collect();
-    if counts.is_empty() { "no named syscall".to_owned() } else { counts.join(", ") }
+    let counts = counts.iter().filter(|(_, count)| **count > 0);
+    counts.map(|(arch, count)| format!("{} on {arch}", plural(*count, "syscall"))).collect()
 }
 
 /// A call of which the predicate holds, of this machine if there is one.
