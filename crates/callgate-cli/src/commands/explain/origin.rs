@@ -71,7 +71,7 @@ impl Origins<'_> {
                 continue;
             }
             let effect = effect(&before, &after, abi, name);
-            match effects.iter_mut().find(|(w, _, e)| (*w, &*e) == (*with, &effect)) {
+            match effects.iter_mut().find(|(w, _, e)| (*w, e) == (*with, &effect)) {
                 Some((_, capabilities, _)) => capabilities.push(capability),
                 None => effects.push((with, vec![capability], effect)),
             }
