@@ -1,14 +1,14 @@
 //! What a source means: its verdict diagram, beside what it was read from.
 
 use callgate_bpf::{Action, ByteOrder, Layout, Program, ShiftRule};
-use callgate_policy::{Ruleset, Target};
+use callgate_policy::{FilterFlag, Ruleset, Target};
 use callgate_syscalls::Abi;
 use callgate_verdict::{Diagram, Manager, TooComplex};
 
 use crate::{
     commands::Failure,
     source::{Profile, Source, Stack},
-    target::{ByteOrderArgs, ReadingArgs, TargetArgs, resolve},
+    target::{ReadingArgs, SourceArgs, resolve},
 };
 
 /// How sources are read; several in one command are read alike.
@@ -36,15 +36,68 @@ pub enum Origin {
     Stack(Stack),
 }
 
+impl Meaning {
+    /// The rules of a profile, or those that the meaning of programs comes to.
+    ///
+    /// # Errors
+    ///
+    /// When there are none that a person could read.
+    pub fn rules(&self, manager: &mut Manager) -> Result<Ruleset, Failure> {
+        match &self.origin {
+            Origin::Profile { ruleset, .. } => Ok(ruleset.clone()),
+            Origin::Program(_) | Origin::Stack(_) => {
+                Ok(manager.synthesize(self.acted).map_err(|why| {
+                    format!(
+                        "{}: it cannot be put into rules: {why}. `callgate disasm` lists it",
+                        self.name
+                    )
+                })?)
+            }
+        }
+    }
+
+    /// The flags for loading, as far as they are known.
+    pub fn flags(&self) -> Vec<FilterFlag> {
+        match &self.origin {
+            Origin::Profile { ruleset, .. } => ruleset.flags.clone(),
+            Origin::Stack(stack) if stack.log => vec![FilterFlag::Log],
+            Origin::Program(_) | Origin::Stack(_) => Vec::new(),
+        }
+    }
+
+    /// The programs that stand for it, newest first: the source's own, or what a profile compiles
+    /// to.
+    ///
+    /// # Errors
+    ///
+    /// When a profile does not compile.
+    pub fn programs(&self) -> Result<Vec<Program>, Failure> {
+        match &self.origin {
+            Origin::Program(program) => Ok(vec![program.clone()]),
+            Origin::Stack(stack) => Ok(stack.programs.clone()),
+            Origin::Profile { ruleset, .. } => {
+                let compiled = callgate_compile::compile(ruleset);
+                let compiled = compiled.map_err(|error| format!("{}: {error}", self.name))?;
+                Ok(vec![compiled.into_program()])
+            }
+        }
+    }
+}
+
+/// `entry 19 (web.json:62:5)`
+pub fn entry_place(profile: &Profile, index: usize) -> String {
+    let entry = profile.policy.as_ref().and_then(|policy| policy.entries.get(index));
+    let span = entry.map_or_else(Default::default, |entry| entry.span);
+    let (line, column) = span.line_and_column(&profile.text);
+    format!("entry {index} ({}:{line}:{column})", profile.name)
+}
+
 impl Context {
     /// # Errors
     ///
     /// When this machine's ABI or kernel is asked for and not known.
-    pub fn new(
-        reading: ReadingArgs,
-        target: &TargetArgs,
-        order: &ByteOrderArgs,
-    ) -> Result<Context, String> {
+    pub fn new(args: SourceArgs) -> Result<Context, String> {
+        let SourceArgs { reading, target, order } = args;
         let arch = target.arch.first().copied();
         let kernel = arch.or(Abi::native());
         Ok(Context {

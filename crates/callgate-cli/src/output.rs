@@ -34,8 +34,17 @@ pub fn wrapped(indent: &str, separator: &str, items: &[impl AsRef<str>]) -> Stri
     lines.iter().map(|line| format!("{}\n", line.trim_end())).collect()
 }
 
+/// Writes a result to a file, or else to standard output; what is no text not to a terminal.
+pub fn write(path: Option<&Path>, bytes: &[u8], is_text: bool) -> io::Result<()> {
+    match path {
+        Some(path) => write_file(path, bytes),
+        None if is_text => print(&String::from_utf8_lossy(bytes)),
+        None => print_bytes(bytes),
+    }
+}
+
 /// Writes bytes to standard output, unless that is a terminal.
-pub fn print_bytes(bytes: &[u8]) -> io::Result<()> {
+fn print_bytes(bytes: &[u8]) -> io::Result<()> {
     if io::stdout().is_terminal() {
         return Err(io::Error::other(
             "raw bytes would be written to a terminal; name a file with -o, or choose another --format",

@@ -128,6 +128,19 @@ impl TargetArgs {
     }
 }
 
+/// All that the reading of a source depends on.
+#[derive(Args, Debug)]
+pub struct SourceArgs {
+    #[command(flatten)]
+    pub reading: ReadingArgs,
+
+    #[command(flatten)]
+    pub target: TargetArgs,
+
+    #[command(flatten)]
+    pub order: ByteOrderArgs,
+}
+
 /// How to read the bytes of a program.
 #[derive(Args, Debug)]
 pub struct ByteOrderArgs {

@@ -45,7 +45,8 @@ type Verdicts = Vec<(Action, Vec<Comparison>)>;
 
 impl Policy {
     /// A policy of these rules. The verdict on newer calls is left out: a container dialect
-    /// implies it, another language has to say it for every call. Whoever writes the policy down
+    /// implies it, so there the call up to which the rules go is named, also where it has the
+    /// default; another language has to say it for every call. Whoever writes the policy down
     /// compares what it then means.
     ///
     /// # Errors
@@ -56,7 +57,15 @@ impl Policy {
         let default = common_default(&ruleset.abis)?;
         let mut groups: BTreeMap<(Vec<usize>, usize), Vec<&'static str>> = BTreeMap::new();
         let mut kinds: Vec<Verdicts> = Vec::new();
-        for name in names(&ruleset.abis)? {
+        let names = names(&ruleset.abis)?;
+        let last = |table: &AbiRules| table.abi.name_of(table.newer?.last);
+        let unnamed: BTreeSet<&str> =
+            ruleset.abis.iter().filter_map(last).filter(|name| !names.contains(name)).collect();
+        if dialect.is_some() && !unnamed.is_empty() {
+            kinds.push(Vec::from([(default, Vec::new())]));
+            groups.insert((Vec::new(), 0), unnamed.into_iter().collect());
+        }
+        for name in names {
             for (abis, verdicts) in by_verdicts(&ruleset.abis, name) {
                 let kind = kinds.iter().position(|kind| *kind == verdicts).unwrap_or_else(|| {
                     kinds.push(verdicts);

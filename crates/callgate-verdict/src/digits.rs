@@ -82,8 +82,13 @@ impl Digits {
     /// Whether the word at a byte offset is one of the two that come first: of a system call, the
     /// architecture and the number.
     pub(crate) fn selects(&self, offset: u32) -> bool {
-        let [.., Digit(last)] = self.of_word(offset);
-        last < 8
+        let [.., last] = self.of_word(offset);
+        self.is_selector(last)
+    }
+
+    /// Whether a digit is of one of those two.
+    pub(crate) fn is_selector(&self, digit: Digit) -> bool {
+        digit.0 < 8
     }
 
     /// The digits of a field, most significant first.

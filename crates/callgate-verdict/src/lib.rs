@@ -15,8 +15,9 @@
 //! | find where two differ, or one is weaker | [`Manager::differences`], [`Manager::weaker`] |
 //! | ask whether one permits more | [`Manager::permits_more`] |
 //! | get an example | [`Manager::witness`] |
-//! | turn a meaning into rules again | [`Manager::synthesize`] |
-//! | look at one system call | [`Manager::cofactor`] |
+//! | turn a meaning into rules again | [`Manager::synthesize`], [`Manager::synthesize_named`] |
+//! | look at one system call | [`Manager::verdict`], [`Manager::nearest`] |
+//! | give up what depends on arguments | [`Manager::settle`] |
 //! | look for what is wrong with a filter | [`lint`] |
 //!
 //! Memory and work are bounded: what does not fit is [`TooComplex`], which is no answer and
@@ -31,6 +32,7 @@ mod differences;
 mod digits;
 pub mod lint;
 mod manager;
+mod one_call;
 mod operations;
 mod predicate;
 mod program;

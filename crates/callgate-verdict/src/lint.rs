@@ -56,6 +56,7 @@ use callgate_syscalls::{Abi, KernelVersion};
 
 pub use self::{
     catalog::{LINTS, Lint},
+    families::relatives,
     finding::{Example, Finding, InstructionPlace},
 };
 

@@ -228,7 +228,7 @@ impl Manager {
         matches!(self.view(node), View::Terminal(0))
     }
 
-    fn field_values(&self, data: &SeccompData) -> Vec<u64> {
+    pub(crate) fn field_values(&self, data: &SeccompData) -> Vec<u64> {
         let of = |name: &str| match name {
             "nr" => u64::from(data.nr.0),
             "arch" => u64::from(data.arch.0),
@@ -244,7 +244,7 @@ impl Manager {
         self.digits.layout().fields.iter().map(|field| of(field.name)).collect()
     }
 
-    fn byte(&self, values: &[u64], digit: Digit) -> u8 {
+    pub(crate) fn byte(&self, values: &[u64], digit: Digit) -> u8 {
         let (field, below) = self.digits.place(digit);
         let [.., byte] = (values[field] >> below).to_be_bytes();
         byte

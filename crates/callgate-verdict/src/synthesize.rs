@@ -31,6 +31,8 @@ enum Kind {
     Architectures(Architecture),
     InstructionPointer(Architecture, SyscallNr),
     UpperHalf(Architecture, SyscallNr),
+    /// What a number asks of its arguments takes more comparisons than anybody would read.
+    Conditions(Architecture, SyscallNr),
     /// Numbers without a rule of their own are treated in more than one way.
     Numbers(Architecture, SyscallNr),
 }
@@ -49,6 +51,19 @@ impl From<Kind> for Unsayable {
 
 impl core::error::Error for Unsayable {}
 
+impl Unsayable {
+    /// The number whose own verdict cannot be said, where that is the reason. With
+    /// [`Manager::settle`] it could.
+    pub fn call(&self) -> Option<(Architecture, SyscallNr)> {
+        match self.kind {
+            Kind::InstructionPointer(arch, nr)
+            | Kind::UpperHalf(arch, nr)
+            | Kind::Conditions(arch, nr) => Some((arch, nr)),
+            Kind::TooComplex | Kind::Architectures(_) | Kind::Numbers(..) => None,
+        }
+    }
+}
+
 impl fmt::Display for Unsayable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.kind {
@@ -64,6 +79,10 @@ impl fmt::Display for Unsayable {
             Kind::UpperHalf(arch, nr) => write!(
                 f,
                 "number {nr} of architecture {arch:?} depends on the upper half of an argument, which rules for 32-bit ABIs do not look at"
+            ),
+            Kind::Conditions(arch, nr) => write!(
+                f,
+                "number {nr} of architecture {arch:?} asks more of its arguments than fits rules that are of use"
             ),
             Kind::Numbers(arch, nr) => write!(
                 f,
@@ -90,6 +109,27 @@ impl Manager {
     ///
     /// When the manager is not for `struct seccomp_data`.
     pub fn synthesize(&mut self, diagram: Diagram) -> Result<Ruleset, Unsayable> {
+        let ruleset = self.synthesize_named(diagram)?;
+        let again = self.ruleset(&ruleset)?;
+        if again == diagram {
+            return Ok(ruleset);
+        }
+        let differ = self.differ(again, diagram)?;
+        let data = self.witness(differ).expect("unequal diagrams differ somewhere");
+        Err(Kind::Numbers(data.arch, data.nr).into())
+    }
+
+    /// Rules that mean what the diagram means on every number that a system call has. What they
+    /// say of other numbers may differ.
+    ///
+    /// # Errors
+    ///
+    /// As [`Manager::synthesize`], but not for numbers that no system call has.
+    ///
+    /// # Panics
+    ///
+    /// When the manager is not for `struct seccomp_data`.
+    pub fn synthesize_named(&mut self, diagram: Diagram) -> Result<Ruleset, Unsayable> {
         let architectures = self.all_segments("arch", diagram.0)?;
         let known = |segment: &Segment| {
             segment.first == segment.last
@@ -119,14 +159,7 @@ impl Manager {
             let native = tables.remove(at);
             tables.insert(0, native);
         }
-        let ruleset = Ruleset { abis: tables, other, flags: Vec::new() };
-        let again = self.ruleset(&ruleset)?;
-        if again == diagram {
-            return Ok(ruleset);
-        }
-        let differ = self.differ(again, diagram)?;
-        let data = self.witness(differ).expect("unequal diagrams differ somewhere");
-        Err(Kind::Numbers(data.arch, data.nr).into())
+        Ok(Ruleset { abis: tables, other, flags: Vec::new() })
     }
 
     /// The tables of the ABIs of one architecture.
@@ -220,7 +253,7 @@ impl Manager {
         for word in self.answers(diagram).into_iter().filter(|word| word.action() != default) {
             let set = self.where_is(diagram, word)?;
             let alternatives = self.describe(set, abi.arg_bits()).map_err(|why| match why {
-                Indescribable::TooComplex => Kind::TooComplex,
+                Indescribable::TooComplex => Kind::Conditions(arch, nr),
                 Indescribable::InstructionPointer => Kind::InstructionPointer(arch, nr),
                 Indescribable::UpperHalf => Kind::UpperHalf(arch, nr),
             })?;

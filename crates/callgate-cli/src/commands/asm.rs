@@ -55,9 +55,6 @@ pub fn main(args: Args) -> Result<Answer, Failure> {
     let program = asm::assemble(&text, Layout::seccomp(order))
         .map_err(|error| format!("{name}:{}:{}: {error}", error.line(), error.column()))?;
     let bytes = program.to_bytes(order);
-    match &args.output {
-        Some(path) => output::write_file(path, &bytes)?,
-        None => output::print_bytes(&bytes)?,
-    }
+    output::write(args.output.as_deref(), &bytes, false)?;
     Ok(Answer::Yes)
 }

@@ -3,7 +3,7 @@
 pub mod format;
 mod statistics;
 
-pub use self::format::listing;
+pub use self::format::{ProgramForm, listing};
 
 use std::{path::PathBuf, time::Instant};
 
@@ -82,19 +82,16 @@ pub fn main(args: Args) -> Result<Answer, Failure> {
     let compiled = callgate_compile::compile(&ruleset)
         .map_err(|error| format!("{}: {error}; nothing was written", profile.name))?;
     let took = start.elapsed();
+    let program = |form: ProgramForm| form.write(compiled.program(), &profile.name);
     let bytes = match args.format {
-        Format::Raw => compiled.program().to_bytes(compiled.program().layout().byte_order),
-        Format::Asm => listing(compiled.program()).into_bytes(),
-        Format::Json => format::json(compiled.program())?.into_bytes(),
-        Format::C => format::c(compiled.program(), &profile.name).into_bytes(),
-        Format::Rust => format::rust(compiled.program(), &profile.name).into_bytes(),
+        Format::Raw => program(ProgramForm::Raw),
+        Format::Asm => program(ProgramForm::Asm),
+        Format::Json => program(ProgramForm::Json),
+        Format::C => program(ProgramForm::C),
+        Format::Rust => program(ProgramForm::Rust),
         Format::Oci => flat(policy, &ruleset, &target, &profile)?.into_bytes(),
     };
-    match &args.output {
-        Some(path) => output::write_file(path, &bytes)?,
-        None if args.format == Format::Raw => output::print_bytes(&bytes)?,
-        None => output::print(&String::from_utf8_lossy(&bytes))?,
-    }
+    output::write(args.output.as_deref(), &bytes, args.format != Format::Raw)?;
     let name = args.output.map_or(profile.name, |path| path.display().to_string());
     if args.stats {
         eprint!("{}", statistics::text(&name, &compiled, &ruleset, took));

@@ -1,35 +1,39 @@
 //! `callgate convert`: the same filter in another format, proved.
 
-use std::path::PathBuf;
+mod choice;
+mod fit;
+mod write;
 
-use callgate_diagnostic::Diagnostic;
-use callgate_policy::{
-    Dialect, NewerCalls, Policy, Target,
-    formats::{self, Format},
-};
-use callgate_verdict::{Diagram, Manager, TooComplex};
-use clap::Args as ClapArgs;
+pub use self::write::{Wanted, write};
 
-use super::{Answer, Failure};
-use crate::{
-    meaning::{Context, Origin},
-    output, report,
-    target::{ByteOrderArgs, ReadingArgs, TargetArgs},
-};
+use std::{fmt, path::PathBuf};
+
+use callgate_policy::formats::{self, Format};
+use clap::{Args as ClapArgs, ValueEnum};
+
+use super::{Answer, Failure, compile::ProgramForm};
+use crate::{meaning::Context, output, target::SourceArgs};
 
 const AFTER_HELP: &str = "\
-What is written is read back and compared with the source as exact meanings; a format that cannot
-say it is refused, with what it has no words for. A program is decompiled: numbers get their names,
-and tests of argument words become conditions.
+What is written is read back and compared with the source as exact meanings. A format that cannot
+say it is refused, with what it has no words for, and the nearest weaker and stricter filter that it
+can say: calls whose rules it cannot say get one verdict for all arguments. Either is proved, and
+written with --approximate.
 
-A profile's conditions on capabilities, kernel and machine are kept where the format has them, and
+A program is decompiled: numbers get their names, and tests of argument words become conditions. A
+profile's conditions on capabilities, kernel and machine are kept where the format has them, and
 decided for the target elsewhere (--arch, --cap, --kernel).
+
+Formats: docker, oci, containers, kafel, systemd, libseccomp-c, which are texts; raw, asm, c-array,
+rust, which hold a program: the source's own, or the one that it compiles to.
 
 Examples:
   callgate convert docker-default --to oci -o runc.json
-  callgate convert filter.bpf --to docker";
+  callgate convert filter.bpf --to docker
+  callgate convert docker-default --to systemd --approximate stricter
+  callgate convert pid:4711 --to c-array -o filter.h";
 
-/// Convert a filter to another text format
+/// Convert a filter to another format
 #[derive(ClapArgs, Debug)]
 #[command(after_help = AFTER_HELP)]
 pub struct Args {
@@ -37,125 +41,77 @@ pub struct Args {
     source: String,
 
     /// The format to write
-    #[arg(long, value_name = "FORMAT", value_parser = parse_format)]
-    to: &'static Format,
+    #[arg(long, value_name = "FORMAT", value_parser = To::parse)]
+    to: To,
+
+    /// Where the format cannot say it, write the nearest filter that never permits less, or more
+    #[arg(long, value_name = "SIDE")]
+    approximate: Option<Toward>,
 
     /// Write to this file, which appears whole or not at all [default: standard output]
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
 
     #[command(flatten)]
-    reading: ReadingArgs,
+    reading: SourceArgs,
+}
 
-    #[command(flatten)]
-    target: TargetArgs,
+/// On which side of the source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Toward {
+    /// It permits all that the source permits, and more
+    Weaker,
+    /// It permits nothing that the source refuses
+    Stricter,
+}
 
-    #[command(flatten)]
-    order: ByteOrderArgs,
+impl fmt::Display for Toward {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Toward::Weaker => "weaker",
+            Toward::Stricter => "stricter",
+        })
+    }
+}
+
+/// What can be written.
+#[derive(Clone, Copy, Debug)]
+pub enum To {
+    Text(&'static Format),
+    Program(ProgramForm),
+}
+
+const PROGRAMS: [(&str, ProgramForm); 4] = [
+    ("raw", ProgramForm::Raw),
+    ("asm", ProgramForm::Asm),
+    ("c-array", ProgramForm::C),
+    ("rust", ProgramForm::Rust),
+];
+
+impl To {
+    /// A format by its name.
+    pub fn parse(name: &str) -> Result<To, String> {
+        let form = PROGRAMS.iter().find(|(known, _)| *known == name);
+        let program = form.map(|(_, form)| To::Program(*form));
+        formats::named(name).map(To::Text).or(program).ok_or_else(|| {
+            let texts = formats::ALL.iter().map(|format| format.name);
+            let known: Vec<&str> = texts.chain(PROGRAMS.map(|(name, _)| name)).collect();
+            format!("not a format; known: {}", known.join(", "))
+        })
+    }
+
+    /// Whether a terminal may see it.
+    pub fn is_text(self) -> bool {
+        !matches!(self, To::Program(ProgramForm::Raw))
+    }
 }
 
 pub fn main(args: Args) -> Result<Answer, Failure> {
-    let context = Context::new(args.reading, &args.target, &args.order)?;
+    let context = Context::new(args.reading)?;
     let mut manager = context.manager();
     let source = context.read(&mut manager, &args.source)?;
-    let kept = match &source.origin {
-        Origin::Profile { profile, .. } => profile.policy.as_ref().and_then(|policy| {
-            [policy.clone(), policy.flatten(&context.target)].into_iter().find_map(|policy| {
-                let text = (args.to.write)(&policy).ok()?;
-                proved(&mut manager, source.acted, args.to, &text, &context.target).then_some(text)
-            })
-        }),
-        Origin::Program(_) | Origin::Stack(_) => None,
-    };
-    let text = match kept {
-        Some(text) => text,
-        None => from_meaning(&context, &mut manager, source.acted, args.to)?,
-    };
-    match &args.output {
-        Some(path) => output::write_file(path, text.as_bytes())?,
-        None => output::print(&text)?,
-    }
+    let wanted = Wanted::of(&context, source);
+    let bytes = write(&context, &mut manager, &wanted, args.to, args.approximate)?;
+    output::write(args.output.as_deref(), &bytes, args.to.is_text())?;
     Ok(Answer::Yes)
-}
-
-/// A format by its name.
-pub fn parse_format(name: &str) -> Result<&'static Format, String> {
-    formats::named(name).ok_or_else(|| {
-        let known: Vec<&str> = formats::ALL.iter().map(|format| format.name).collect();
-        format!("not a format; known: {}", known.join(", "))
-    })
-}
-
-/// Rules for a meaning, in a format, read back and compared.
-///
-/// # Errors
-///
-/// When the meaning has no rules, the format has no words for them, or (a defect) what was
-/// written means something else.
-pub fn from_meaning(
-    context: &Context,
-    manager: &mut Manager,
-    meaning: Diagram,
-    format: &Format,
-) -> Result<String, Failure> {
-    let ruleset =
-        manager.synthesize(meaning).map_err(|why| format!("it cannot be put into rules: {why}"))?;
-    let dialect = ["docker", "oci", "containers"]
-        .into_iter()
-        .zip([Dialect::Docker, Dialect::Oci, Dialect::Containers])
-        .find_map(|(name, dialect)| (name == format.name).then_some(dialect));
-    let policy = Policy::from_rules(&ruleset, dialect)
-        .map_err(|why| format!("{} cannot say it: {why}", format.name))?;
-    let text = (format.write)(&policy).map_err(|errors| refusal(format, &errors))?;
-    if format.read.is_none() {
-        return Ok(text);
-    }
-    // The ABIs are those of the filter, whatever the machine's own are.
-    let abis: Vec<_> = ruleset.abis.iter().map(|table| table.abi).collect();
-    let newer =
-        [context.target.newer, NewerCalls::Enosys, NewerCalls::LikeRunc, NewerCalls::Default];
-    for newer in newer {
-        let target = Target { abis: Some(abis.clone()), newer, ..context.target.clone() };
-        if proved(manager, meaning, format, &text, &target) {
-            if newer != context.target.newer {
-                report::note(readers_choice(newer));
-            }
-            return Ok(text);
-        }
-    }
-    Err(Failure::Message(format!(
-        "{} cannot say it: what could be written means something else (verdicts on numbers that no system call has, or on newer calls)",
-        format.name
-    )))
-}
-
-fn readers_choice(newer: NewerCalls) -> &'static str {
-    match newer {
-        NewerCalls::Enosys => "it means the same where newer system calls get ENOSYS",
-        NewerCalls::LikeRunc => "it means the same to runc, which gives newer system calls ENOSYS",
-        NewerCalls::Default => {
-            "it means the same to crun, which gives newer system calls the profile's default"
-        }
-    }
-}
-
-fn refusal(format: &Format, errors: &[Diagnostic]) -> Failure {
-    let list: Vec<&str> = errors.iter().map(|error| error.message.as_str()).collect();
-    Failure::Message(format!("{} cannot say it: {}", format.name, list.join("; ")))
-}
-
-/// Whether a text means this.
-fn proved(
-    manager: &mut Manager,
-    meaning: Diagram,
-    format: &Format,
-    text: &str,
-    target: &Target,
-) -> bool {
-    let read = format.read.and_then(|read| read(text).policy);
-    let ruleset = read.and_then(|policy| policy.resolve(target).ruleset);
-    ruleset.is_some_and(|ruleset| {
-        let again = manager.ruleset(&ruleset).and_then(|diagram| manager.act(diagram));
-        again == Ok::<Diagram, TooComplex>(meaning)
-    })
 }

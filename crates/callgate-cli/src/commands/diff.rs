@@ -2,7 +2,7 @@
 
 mod rows;
 
-pub use self::rows::{call, verb};
+pub use self::rows::{call, counts, preferred, verb};
 
 use callgate_verdict::TooComplex;
 use clap::Args as ClapArgs;
@@ -10,11 +10,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{Answer, Failure};
-use crate::{
-    meaning::Context,
-    output,
-    target::{ByteOrderArgs, ReadingArgs, TargetArgs},
-};
+use crate::{meaning::Context, output, target::SourceArgs};
 
 const AFTER_HELP: &str = "\
 Exit status: 0 the same (with --subset: A never permits what B refuses), 1 different, 2 error, also
@@ -43,13 +39,7 @@ pub struct Args {
     subset: bool,
 
     #[command(flatten)]
-    reading: ReadingArgs,
-
-    #[command(flatten)]
-    target: TargetArgs,
-
-    #[command(flatten)]
-    order: ByteOrderArgs,
+    reading: SourceArgs,
 
     /// Print JSON
     #[arg(long)]
@@ -67,7 +57,7 @@ struct Json<'a> {
 }
 
 pub fn main(args: Args) -> Result<Answer, Failure> {
-    let context = Context::new(args.reading, &args.target, &args.order)?;
+    let context = Context::new(args.reading)?;
     let mut manager = context.manager();
     let a = context.read(&mut manager, &args.a)?.acted;
     let b = context.read(&mut manager, &args.b)?.acted;

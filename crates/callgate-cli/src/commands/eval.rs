@@ -1,6 +1,6 @@
 //! `callgate eval`: what a filter answers to a call, and why.
 
-mod calls;
+pub mod calls;
 
 use std::{fmt::Write, fs, io::Read};
 
@@ -12,11 +12,11 @@ use serde::Serialize;
 
 use super::{Answer, Failure, diff::verb};
 use crate::{
-    meaning::{Context, Meaning, Origin},
+    meaning::{Context, Meaning, Origin, entry_place},
     names::SyscallNames,
     output,
     source::live::filter_name,
-    target::{ByteOrderArgs, ReadingArgs, TargetArgs},
+    target::SourceArgs,
 };
 
 const AFTER_HELP: &str = "\
@@ -47,13 +47,7 @@ pub struct Args {
     trace: bool,
 
     #[command(flatten)]
-    reading: ReadingArgs,
-
-    #[command(flatten)]
-    target: TargetArgs,
-
-    #[command(flatten)]
-    order: ByteOrderArgs,
+    reading: SourceArgs,
 
     /// Print JSON
     #[arg(long)]
@@ -88,7 +82,7 @@ struct JsonFilter {
 }
 
 pub fn main(args: Args) -> Result<Answer, Failure> {
-    let abi = match args.target.arch.first() {
+    let abi = match args.reading.target.arch.first() {
         Some(&abi) => abi,
         None => crate::target::native()?,
     };
@@ -96,7 +90,7 @@ pub fn main(args: Args) -> Result<Answer, Failure> {
         None => vec![calls::one(abi, &args.call)?],
         Some(file) => calls::file(abi, file, &read(file)?)?,
     };
-    let context = Context::new(args.reading, &args.target, &args.order)?;
+    let context = Context::new(args.reading)?;
     let mut manager = context.manager();
     let meaning = context.read(&mut manager, &args.source)?;
     let programs = programs(&meaning, args.trace)?;
@@ -143,17 +137,11 @@ pub fn main(args: Args) -> Result<Answer, Failure> {
     Ok(if all_run { Answer::Yes } else { Answer::No })
 }
 
-/// The programs that are run, newest first: the source's own, or with --trace the one that a profile
-/// compiles to.
+/// The programs that are run; a profile is only compiled to be looked at.
 fn programs(meaning: &Meaning, trace: bool) -> Result<Vec<Program>, Failure> {
     match &meaning.origin {
-        Origin::Program(program) => Ok(vec![program.clone()]),
-        Origin::Stack(stack) => Ok(stack.programs.clone()),
-        Origin::Profile { ruleset, .. } if trace => {
-            let compiled = callgate_compile::compile(ruleset).map_err(|e| e.to_string())?;
-            Ok(vec![compiled.into_program()])
-        }
-        Origin::Profile { .. } => Ok(Vec::new()),
+        Origin::Profile { .. } if !trace => Ok(Vec::new()),
+        _ => meaning.programs(),
     }
 }
 
@@ -191,11 +179,7 @@ fn decided_by(
             format!("instruction {} of {}", last(filter), stack.filter_name(filter))
         }
         (Origin::Profile { profile, ruleset }, _) => match ruleset.decide(data).1 {
-            Decision::Rule(rule) => {
-                let span = profile.policy.as_ref().map(|policy| policy.entries[rule.entry].span);
-                let (line, column) = span.unwrap_or_default().line_and_column(&profile.text);
-                format!("entry {} ({}:{line}:{column})", rule.entry, profile.name)
-            }
+            Decision::Rule(rule) => entry_place(profile, rule.entry),
             Decision::Newer => "the rule on calls newer than every one that it names".to_owned(),
             Decision::OtherAbi => "the rule on architectures that it does not name".to_owned(),
             _ => "its default".to_owned(),

@@ -9,7 +9,6 @@ pub struct Stack {
     /// Newest first, as the kernel runs them. Empty where no filter holds it.
     pub programs: Vec<Program>,
     /// Whether one of them was loaded with SECCOMP_FILTER_FLAG_LOG.
-    #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "only `run` asks"))]
     pub log: bool,
 }
 

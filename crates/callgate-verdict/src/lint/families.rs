@@ -79,6 +79,20 @@ const CALLED_NOW: [(&str, &str); 9] = [
     ("select", "pselect6"),
 ];
 
+/// Calls that do the same as this one, or part of it, or more: `openat` and `creat` for `open`.
+pub fn relatives(name: &str) -> Vec<&'static str> {
+    let rows = GENERAL.iter().filter(|(first, others)| *first == name || others.contains(&name));
+    let of_rows = rows.flat_map(|(first, others)| core::iter::once(first).chain(*others));
+    let pairs = CALLED_NOW.iter().filter(|(old, now)| *old == name || *now == name);
+    let mut found: Vec<&'static str> = Vec::new();
+    for &relative in of_rows.chain(pairs.flat_map(|(old, now)| [old, now])) {
+        if relative != name && !found.contains(&relative) {
+            found.push(relative);
+        }
+    }
+    found
+}
+
 impl Linter<'_> {
     pub(super) fn families(&mut self) -> Result<(), TooComplex> {
         self.clone3();

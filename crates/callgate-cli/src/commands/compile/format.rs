@@ -8,6 +8,30 @@ use serde::Serialize;
 
 use crate::names::SyscallNames;
 
+/// How a program is written down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProgramForm {
+    /// An array of struct sock_filter in the program's byte order.
+    Raw,
+    Asm,
+    Json,
+    C,
+    Rust,
+}
+
+impl ProgramForm {
+    /// The program, in comments called by this name.
+    pub fn write(self, program: &Program, name: &str) -> Vec<u8> {
+        match self {
+            ProgramForm::Raw => program.to_bytes(program.layout().byte_order),
+            ProgramForm::Asm => listing(program).into_bytes(),
+            ProgramForm::Json => json(program).into_bytes(),
+            ProgramForm::C => c(program, name).into_bytes(),
+            ProgramForm::Rust => rust(program, name).into_bytes(),
+        }
+    }
+}
+
 /// The listing that `callgate disasm` prints.
 pub fn listing(program: &Program) -> String {
     Listing::new(program).with_names(&SyscallNames).to_string()
@@ -30,12 +54,12 @@ pub fn json_instructions(instructions: &[Instruction]) -> Vec<JsonInstruction> {
 }
 
 /// A list of objects with the fields of struct sock_filter.
-pub fn json(program: &Program) -> serde_json::Result<String> {
-    serde_json::to_string(&json_instructions(program.instructions()))
-        .map(|text| text.replace("},{", "},\n {") + "\n")
+fn json(program: &Program) -> String {
+    let text = serde_json::to_string(&json_instructions(program.instructions()));
+    text.expect("numbers are JSON").replace("},{", "},\n {") + "\n"
 }
 
-pub fn c(program: &Program, name: &str) -> String {
+fn c(program: &Program, name: &str) -> String {
     let mut text = format!(
         "/* {}: made by callgate */\n#include <linux/filter.h>\n\nstatic const struct sock_filter filter[{}] = {{\n",
         comment(name),
@@ -48,7 +72,7 @@ pub fn c(program: &Program, name: &str) -> String {
     text
 }
 
-pub fn rust(program: &Program, name: &str) -> String {
+fn rust(program: &Program, name: &str) -> String {
     let mut text = format!(
         "// {}: made by callgate\n\n/// `(code, jt, jf, k)` of each `sock_filter`.\npub const FILTER: [(u16, u8, u8, u32); {}] = [\n",
         comment(name),

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt::Write};
 
 use callgate_bpf::{Action, Architecture, SeccompData, SyscallNr};
 use callgate_syscalls::{Abi, Arg, errno, from_audit, syscall};
-use callgate_verdict::{Difference, Manager};
+use callgate_verdict::{Difference, Manager, Predicate};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -72,7 +72,6 @@ struct Group {
 
 pub fn text(manager: &Manager, differences: &[Difference], [a, b]: [&str; 2]) -> String {
     let mut groups: Vec<(String, Group)> = Vec::new();
-    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
     for difference in differences {
         let [left, right] = actions(manager, difference);
         let when = condition(manager, difference).map_or_else(String::new, |c| format!(" {c}"));
@@ -85,7 +84,6 @@ pub fn text(manager: &Manager, differences: &[Difference], [a, b]: [&str; 2]) ->
         let abi = abi_of(difference.arch, difference.first);
         let named = abi.map_or_else(Vec::new, |abi| names(abi, difference));
         let arch = architecture(difference);
-        *counts.entry(arch.clone()).or_default() += named.len();
         let calls = group.calls.entry(arch).or_default();
         let has_names = !named.is_empty();
         let range = u64::from(difference.last.0) - u64::from(difference.first.0) + 1;
@@ -98,11 +96,7 @@ pub fn text(manager: &Manager, differences: &[Difference], [a, b]: [&str; 2]) ->
         }
         group.example.get_or_insert(difference.example);
     }
-    let counts: Vec<String> = counts
-        .iter()
-        .filter(|(_, count)| **count > 0)
-        .map(|(arch, count)| format!("{} on {arch}", plural(*count, "syscall")))
-        .collect();
+    let counts = counts(differences);
     let counts = if counts.is_empty() { "no named syscall".to_owned() } else { counts.join(", ") };
     let mut text = format!("different: {counts}; the same otherwise\n");
     for (sentence, group) in groups {
@@ -116,6 +110,27 @@ pub fn text(manager: &Manager, differences: &[Difference], [a, b]: [&str; 2]) ->
         }
     }
     text
+}
+
+/// `3 syscalls on x86` for each architecture on which system calls differ.
+pub fn counts(differences: &[Difference]) -> Vec<String> {
+    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+    for difference in differences {
+        let abi = abi_of(difference.arch, difference.first);
+        let named = abi.map_or(0, |abi| names(abi, difference).len());
+        *counts.entry(architecture(difference)).or_default() += named;
+    }
+    let counts = counts.iter().filter(|(_, count)| **count > 0);
+    counts.map(|(arch, count)| format!("{} on {arch}", plural(*count, "syscall"))).collect()
+}
+
+/// A call of which the predicate holds, of this machine if there is one.
+pub fn preferred(manager: &mut Manager, predicate: Predicate) -> Option<SeccompData> {
+    let native = Abi::native()?;
+    let of_native = native.syscalls().find_map(|(nr, _)| {
+        manager.nearest(predicate, &SeccompData::new(native.audit(), nr)).ok()?
+    });
+    of_native.or_else(|| manager.witness(predicate))
 }
 
 /// What each does with the example.

@@ -2,11 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use callgate_bpf::{ByteOrder, Program};
+use callgate_bpf::Program;
 
 use super::Format;
 use crate::{
-    commands::{Failure, compile::format},
+    commands::{Failure, compile::ProgramForm},
     output,
 };
 
@@ -22,18 +22,19 @@ impl Format {
     }
 
     /// The program in this format; `name` is for a comment.
-    pub fn bytes(self, program: &Program, name: &str) -> Result<Vec<u8>, Failure> {
-        Ok(match self {
-            Format::Raw => program.to_bytes(ByteOrder::NATIVE),
-            Format::Asm => format::listing(program).into_bytes(),
-            Format::C => format::c(program, name).into_bytes(),
-            Format::Json => format::json(program)?.into_bytes(),
-        })
+    pub fn bytes(self, program: &Program, name: &str) -> Vec<u8> {
+        let form = match self {
+            Format::Raw => ProgramForm::Raw,
+            Format::Asm => ProgramForm::Asm,
+            Format::C => ProgramForm::C,
+            Format::Json => ProgramForm::Json,
+        };
+        form.write(program, name)
     }
 
     /// Writes a program to a file in `folder`, and gives its path.
     pub fn write(self, program: &Program, folder: &Path, stem: &str) -> Result<PathBuf, Failure> {
-        let bytes = self.bytes(program, stem)?;
+        let bytes = self.bytes(program, stem);
         let path = folder.join(format!("{stem}.{}", self.ending()));
         output::write_file(&path, &bytes)?;
         Ok(path)

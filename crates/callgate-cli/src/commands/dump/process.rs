@@ -136,12 +136,8 @@ fn print_one(pid: i32, groups: &[Group], format: Format) -> Result<(), Failure> 
             plural(all.len(), "filter")
         )));
     };
-    let bytes = format.bytes(&filter.program, &format!("pid {pid}"))?;
-    match format {
-        Format::Raw => output::print_bytes(&bytes)?,
-        _ => output::print(&String::from_utf8_lossy(&bytes))?,
-    }
-    Ok(())
+    let bytes = format.bytes(&filter.program, &format!("pid {pid}"));
+    Ok(output::write(None, &bytes, format != Format::Raw)?)
 }
 
 fn json(pid: i32, groups: Vec<Group>) -> Json {

@@ -9,7 +9,10 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::words::{self, Verdict};
-use crate::source::plural;
+use crate::{output, source::plural};
+
+/// So many names are listed even when they are only what the default says.
+const LISTED: usize = 60;
 
 #[derive(Serialize, JsonSchema)]
 pub struct Json {
@@ -160,9 +163,21 @@ fn heading(text: &mut String, table: &AbiRules, count: usize) {
 
 fn whole_abi(text: &mut String, table: &AbiRules, calls: &Calls, wanted: Option<&str>) {
     heading(text, table, calls.verdicts.len());
+    groups(text, table, calls, wanted);
+}
+
+/// Names by verdict. What is as the default is not listed where it is most of what there is: nobody
+/// reads it, and `--action` lists it for whoever does.
+fn groups(text: &mut String, table: &AbiRules, calls: &Calls, wanted: Option<&str>) {
     for (action, names) in calls.always(wanted) {
-        let _ = writeln!(text, "  {} ({}):", words::sentence(action), names.len());
-        wrap(text, &names);
+        let sentence = words::sentence(action);
+        let most = 2 * names.len() > calls.verdicts.len() && names.len() > LISTED;
+        if action == table.default && most && wanted.is_none() {
+            let _ = writeln!(text, "  {sentence} ({}): all others", names.len());
+        } else {
+            let _ = writeln!(text, "  {sentence} ({}):", names.len());
+            text.push_str(&output::wrapped("    ", " ", &names));
+        }
     }
     conditional(text, calls.abi, calls.by_argument(wanted));
 }
@@ -206,11 +221,7 @@ fn differences(
     let same = calls.verdicts.len() - rest.len();
     let _ = writeln!(text, "  {same} as on {}, and:", first.abi.name());
     let rest = Calls { abi: calls.abi, verdicts: rest };
-    for (action, names) in rest.always(wanted) {
-        let _ = writeln!(text, "  {} ({}):", words::sentence(action), names.len());
-        wrap(text, &names);
-    }
-    conditional(text, rest.abi, rest.by_argument(wanted));
+    groups(text, table, &rest, wanted);
 }
 
 /// Whether two ABIs treat a call alike, as far as words say it.
@@ -219,19 +230,4 @@ fn same(a: &[Verdict], abi_a: Abi, b: &[Verdict], abi_b: Abi, name: &str) -> boo
         && a.iter().zip(b).all(|(a, b)| {
             a.action == b.action && a.condition(abi_a, name) == b.condition(abi_b, name)
         })
-}
-
-/// Names in lines of 100 columns.
-fn wrap(text: &mut String, names: &[&str]) {
-    const WIDTH: usize = 96;
-    let mut line = String::from("   ");
-    for name in names {
-        if line.len() + 1 + name.len() > WIDTH {
-            let _ = writeln!(text, "{line}");
-            line = String::from("   ");
-        }
-        line.push(' ');
-        line.push_str(name);
-    }
-    let _ = writeln!(text, "{line}");
 }
