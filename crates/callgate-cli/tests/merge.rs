@@ -160,6 +160,25 @@ fn a_counter_example_is_told_for_each_ordered_pair_but_for_a_few() {
 }
 
 #[test]
+fn profiles_that_end_at_different_calls_are_merged_in_either_order() {
+    let scratch = Scratch::new();
+    scratch.file("old.json", profile("ERRNO", &[("mkdir", "ALLOW", "")]));
+    scratch.file("kill.json", profile("KILL_PROCESS", &[("rmdir", "ALLOW", "")]));
+    for sources in [["docker-default", "old.json"], ["old.json", "kill.json"]] {
+        for [a, b] in [sources, [sources[1], sources[0]]] {
+            let merge = ["merge", "--intersect", a, b, "--arch", "x86_64", "-o", "out.json"];
+            let merged = scratch.callgate(&merge).run();
+            assert_eq!(merged.status, 0, "{a} {b}: {}", merged.stderr);
+            for source in [a, b] {
+                let diff = ["diff", "--subset", "out.json", source, "--arch", "x86_64"];
+                let diff = scratch.callgate(&diff).run();
+                assert_eq!(diff.status, 0, "{a} {b}: {}", diff.stdout);
+            }
+        }
+    }
+}
+
+#[test]
 fn only_flags_that_all_ask_for_are_kept() {
     let scratch = Scratch::new();
     let with = |flags: &str| {

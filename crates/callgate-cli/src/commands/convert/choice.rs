@@ -11,6 +11,8 @@ use crate::{commands::diff, names::abi_of};
 pub struct Choice {
     pub text: String,
     pub says: String,
+    /// It differs on nothing that can be a call.
+    pub on_no_call: bool,
 }
 
 impl Choice {
@@ -49,7 +51,7 @@ impl Choice {
             let (it, source) = (verb(means), verb(meaning));
             says.push_str(&format!("; {}: it {it}, {name} {source}", diff::call(&call)));
         }
-        Ok(Some(Choice { text: text.to_owned(), says }))
+        Ok(Some(Choice { text: text.to_owned(), says, on_no_call: differences.is_empty() }))
     }
 }
 

@@ -25,18 +25,21 @@ pub struct Wanted {
     spellings: Vec<Policy>,
     rules: Option<Ruleset>,
     program: Option<Program>,
+    /// Whether nobody wrote it: what it says of numbers that can never be a call is an accident.
+    made: bool,
 }
 
 impl Wanted {
     /// A meaning without a source of its own.
     pub fn made(name: &str, meaning: Diagram, flags: Vec<FilterFlag>) -> Wanted {
         let (name, spellings) = (name.to_owned(), Vec::new());
-        Wanted { name, meaning, flags, spellings, rules: None, program: None }
+        Wanted { name, meaning, flags, spellings, rules: None, program: None, made: true }
     }
 
     pub fn of(context: &Context, source: Meaning) -> Wanted {
         let flags = source.flags();
         let mut wanted = Wanted::made(&source.name, source.acted, flags);
+        wanted.made = false;
         match source.origin {
             Origin::Profile { profile, ruleset } => {
                 if let Some(policy) = profile.policy {
@@ -99,6 +102,10 @@ pub fn write(
     for toward in [Toward::Weaker, Toward::Stricter] {
         let (choice, unsayable) = writer.choice(toward).map_err(unknown)?;
         let says = match choice {
+            Some(choice) if wanted.made && choice.on_no_call => {
+                report::note(format!("what is written and {name}: it {}", choice.says));
+                return Ok(writer.tell(choice.text, &[]));
+            }
             Some(choice) => choice.says,
             None => "not by changing the verdicts of whole calls".to_owned(),
         };
