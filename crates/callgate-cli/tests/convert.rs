@@ -79,7 +79,7 @@ fn what_a_format_cannot_say_is_told_with_its_nearest_neighbours() {
         "error: systemd cannot say docker-default: the rule on `clone` compares arguments …
   …weaker    differs on 3 syscalls on x86_64; …: it allows, docker-default refuses (EPERM)
   …stricter  differs on 3 syscalls on x86_64; …: it refuses (EPERM), docker-default allows
-  …--approximate weaker, or stricter, writes that instead
+  …--approximate weaker or stricter writes that instead
 ",
     );
     scratch.file("p.json", VERDICTS);
@@ -190,6 +190,29 @@ fn a_test_that_no_rule_can_name_is_given_up_for_that_call_alone() {
             outcome.stdout.starts_with(&format!("getpid(): out.json {action}, ")),
             "{outcome:?}"
         );
+    }
+}
+
+#[test]
+fn a_filter_that_never_looks_at_the_architecture_is_kept_for_one() {
+    let scratch = Scratch::new();
+    scratch.file("p.asm", "ld [nr]\njeq #83, no\nret allow\nno: ret errno(1)\n");
+    scratch.callgate(&["asm", "p.asm", "-o", "p.bpf", "--endian", "little"]).run().is(0, "", "");
+    let args = ["convert", "p.bpf", "--to", "oci", "--arch", "x86_64"];
+    scratch.callgate(&args).run().is_like(
+        2,
+        "",
+        "error: oci cannot say p.bpf: architectures …
+  …weaker    not by changing the verdicts of whole calls
+  …stricter  differs on …other architectures; …
+  …--approximate stricter writes that instead
+",
+    );
+    let args = [&args[..], &["--approximate", "stricter", "-o", "out.json"]].concat();
+    scratch.callgate(&args).run().is_like(0, "", "note: stricter than p.bpf: …");
+    for (call, status) in [("mkdir", 1), ("rmdir", 0)] {
+        let eval = ["eval", "out.json", "--arch", "x86_64", "--", call];
+        assert_eq!(scratch.callgate(&eval).run().status, status, "{call}");
     }
 }
 

@@ -1,4 +1,4 @@
-//! One number, or one call: what is said of it, one verdict for all its arguments, and the nearest
+//! One architecture, one number, or one call: what is said of it, one verdict for all its arguments, and the nearest
 //! call of which something holds.
 
 use alloc::{collections::BTreeMap, vec::Vec};
@@ -43,11 +43,24 @@ impl Manager {
         let from = self.of_number(there.0, arch, nr);
         let to = self.terminal(word.0);
         let settled = self.exchange(there.0, from, to, &mut BTreeMap::new()).map(Diagram)?;
+        let here = self.calls_of(arch)?;
+        self.choose(here, settled, diagram)
+    }
+
+    /// The calls of an architecture.
+    ///
+    /// # Errors
+    ///
+    /// When the manager's memory does not suffice.
+    ///
+    /// # Panics
+    ///
+    /// When the manager is not for `struct seccomp_data`.
+    pub fn calls_of(&mut self, arch: Architecture) -> Result<Predicate, TooComplex> {
         let fields = self.digits.layout().fields;
         let offset = fields.iter().find(|field| field.name == "arch").map(|field| field.offset);
         let offset = offset.expect("a context of system calls");
-        let here = self.word_test(offset, u32::MAX, Condition::Eq, arch.0)?;
-        self.choose(here, settled, diagram)
+        self.word_test(offset, u32::MAX, Condition::Eq, arch.0)
     }
 
     /// The call of the same number of which the predicate holds and that is nearest to the one

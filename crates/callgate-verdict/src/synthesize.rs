@@ -62,6 +62,11 @@ impl Unsayable {
             Kind::TooComplex | Kind::Architectures(_) | Kind::Numbers(..) => None,
         }
     }
+
+    /// Whether it is that architectures which no table knows are not treated alike.
+    pub fn is_about_architectures(&self) -> bool {
+        matches!(self.kind, Kind::Architectures(_))
+    }
 }
 
 impl fmt::Display for Unsayable {

@@ -33,13 +33,16 @@ impl Choice {
                 return Ok(None);
             }
         }
-        let unnamed = differences.iter().any(|difference| {
+        let unnamed = differences.iter().filter(|d| d.arch == d.last_arch).any(|difference| {
             let numbers = u64::from(difference.last.0) - u64::from(difference.first.0) + 1;
             u64::try_from(named(difference).len()).is_ok_and(|named| named < numbers)
         });
         let mut counts = diff::counts(&differences);
         if unnamed {
             counts.push("numbers that no system call has".to_owned());
+        }
+        if differences.iter().any(|difference| difference.arch != difference.last_arch) {
+            counts.push("other architectures".to_owned());
         }
         let mut says = match counts.split_last() {
             None => "differs on numbers alone that can never be a call".to_owned(),

@@ -63,17 +63,17 @@ impl Toward {
 }
 
 /// Rules for a meaning that a format can say, on this side of it; none where changing the verdicts
-/// of calls does not help. With `ways`, what `socketcall` and `ipc` reach is treated as the calls
+/// of calls does not help. `own` is the ABI that matters most. With `ways`, what `socketcall` and `ipc` reach is treated as the calls
 /// themselves are, for formats that have no other words.
 pub fn fit(
     manager: &mut Manager,
-    meaning: Diagram,
+    (meaning, own): (Diagram, Abi),
     (format, dialect): (&Format, Option<Dialect>),
     toward: Toward,
     ways: bool,
 ) -> Option<Fitted> {
     let mut unsayable = Vec::new();
-    let (meaning, mut ruleset) = rules(manager, meaning, toward, &mut unsayable)?;
+    let (meaning, mut ruleset) = rules(manager, meaning, own, toward, &mut unsayable)?;
     let mut defaults: Vec<RawAction> = ruleset.abis.iter().map(|t| t.default.raw()).collect();
     for table in &mut ruleset.abis {
         if dialect.is_none() {
@@ -103,16 +103,24 @@ pub fn name_newer(table: &mut AbiRules) {
     table.rules.extend(named.map(|(nr, _)| (nr, vec![rule.clone()])));
 }
 
-/// Rules for a meaning. A number that has none loses what it asks of its arguments.
+/// Rules for a meaning. A number that has none loses what it asks of its arguments; a filter that
+/// has none for unknown architectures is kept for the target's own.
 fn rules(
     manager: &mut Manager,
     mut meaning: Diagram,
+    own: Abi,
     toward: Toward,
     unsayable: &mut Vec<String>,
 ) -> Option<(Diagram, Ruleset)> {
+    let mut narrowed = false;
     loop {
         match manager.synthesize_named(meaning) {
             Ok(ruleset) => return Some((meaning, ruleset)),
+            Err(why) if why.is_about_architectures() && !narrowed => {
+                meaning = narrow(manager, meaning, own, toward)?;
+                narrowed = true;
+                unsayable.push(why.to_string());
+            }
             Err(why) => {
                 let (arch, nr) = why.call()?;
                 let words = manager.answers(manager.verdict(meaning, arch, nr));
@@ -123,6 +131,17 @@ fn rules(
             }
         }
     }
+}
+
+/// One verdict on all architectures but one.
+fn narrow(manager: &mut Manager, meaning: Diagram, own: Abi, toward: Toward) -> Option<Diagram> {
+    let here = manager.calls_of(own.audit()).ok()?;
+    // What every format can say, where that is on the right side of all.
+    let usual = manager.constant(Action::KillThread.raw());
+    let others = manager.choose(here, usual, meaning).ok()?;
+    let word = toward.extreme(manager.answers(others))?;
+    let elsewhere = manager.constant(word.raw());
+    manager.choose(here, meaning, elsewhere).ok()
 }
 
 struct Fitting<'f> {

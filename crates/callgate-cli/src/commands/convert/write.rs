@@ -98,7 +98,7 @@ pub fn write(
         return Ok(writer.tell(choice.text, &[]));
     }
     let mut lines = String::new();
-    let mut all = Vec::new();
+    let (mut all, mut sides) = (Vec::new(), Vec::new());
     for toward in [Toward::Weaker, Toward::Stricter] {
         let (choice, unsayable) = writer.choice(toward).map_err(unknown)?;
         let says = match choice {
@@ -106,7 +106,10 @@ pub fn write(
                 report::note(format!("what is written and {name}: it {}", choice.says));
                 return Ok(writer.tell(choice.text, &[]));
             }
-            Some(choice) => choice.says,
+            Some(choice) => {
+                sides.push(toward.to_string());
+                choice.says
+            }
             None => "not by changing the verdicts of whole calls".to_owned(),
         };
         lines.push_str(&format!("\n  {toward:<9} {says}"));
@@ -122,8 +125,12 @@ pub fn write(
             "\n  --no-enosys gives calls newer than the profile its default, which may be sayable",
         );
     }
+    if !sides.is_empty() {
+        let sides = sides.join(" or ");
+        lines.push_str(&format!("\n  --approximate {sides} writes that instead"));
+    }
     Err(Failure::Message(format!(
-        "{} cannot say {name}: {}{lines}\n  --approximate weaker, or stricter, writes that instead",
+        "{} cannot say {name}: {}{lines}",
         format.name,
         reasons(all, why)
     )))
@@ -213,10 +220,11 @@ impl Writer<'_> {
 
     /// The nearest text on one side of what is wanted, and what it had to give up.
     fn choice(&mut self, toward: Toward) -> Result<(Option<Choice>, Vec<String>), TooComplex> {
-        let (meaning, format) = (self.wanted.meaning, (self.format, self.dialect));
+        let (meaning, own) = (self.wanted.meaning, self.context.target.native);
+        let format = (self.format, self.dialect);
         let mut given_up = Vec::new();
         for ways in [false, true] {
-            let fitted = fit(self.manager, meaning, format, toward, ways);
+            let fitted = fit(self.manager, (meaning, own), format, toward, ways);
             let Some(Fitted { ruleset, unsayable }) = fitted else { continue };
             given_up = unsayable;
             let Ok(said) = self.say_rules(ruleset) else { continue };
