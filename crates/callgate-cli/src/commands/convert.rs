@@ -2,6 +2,7 @@
 
 mod choice;
 mod fit;
+mod tables;
 mod write;
 
 pub use self::write::{Wanted, write};

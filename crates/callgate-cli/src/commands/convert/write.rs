@@ -7,7 +7,8 @@ use callgate_verdict::{Diagram, Manager, TooComplex};
 use super::{
     To, Toward,
     choice::Choice,
-    fit::{Fitted, fit, name_newer},
+    fit::{Fitted, fit},
+    tables::name_newer,
 };
 use crate::{
     commands::{Failure, compile::ProgramForm},
