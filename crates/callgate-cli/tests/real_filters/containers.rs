@@ -51,7 +51,9 @@ pub fn each(look: impl Fn(&str, i32)) {
             bundle(&scratch, &cell, &root, &mark, &flat.stdout);
             let state = scratch.join(format!("{runtime}-state"));
             let state = state.to_str().unwrap();
-            start(&scratch, &cell, runtime, &mark, &["--root", state, "run", &mark], &look);
+            let bundle = scratch.path().to_str().unwrap();
+            let args = ["--root", state, "run", "--bundle", bundle, &mark];
+            start(&scratch, &cell, runtime, &mark, &args, &look);
         }
     }
     if tool_for("podman", "podman", what) {
@@ -105,7 +107,6 @@ fn start(
         .command(program)
         .args(args)
         .env("CONTAINERS_CONF", scratch.join("containers.conf"))
-        .current_dir(scratch.path())
         .stdin(Stdio::null())
         .stdout(log.try_clone().unwrap())
         .stderr(log)
