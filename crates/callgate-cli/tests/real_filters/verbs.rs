@@ -92,7 +92,7 @@ impl<'s> Live<'s> {
         let groups = json["groups"].as_array().unwrap();
         let first = groups.iter().find(|group| {
             let threads = group["threads"].as_array().unwrap();
-            threads.iter().any(|thread| thread.to_string() == self.pid)
+            threads.iter().any(|thread| thread.as_u64() == self.pid.parse().ok())
         });
         let filters = first.expect("it has its first thread")["filters"].as_array().unwrap();
         assert_eq!(filters.len(), self.programs.len());
