@@ -25,6 +25,7 @@ const PACKAGES: &[Package] = &[
     package("crun", "the OCI runtime in C, one of those that callgate is compared with"),
     package("docker-compose", "carries out the compose file that `callgate check` prints"),
     package("docker.io", "the Docker engine; brings containerd and its `ctr`"),
+    package("firejail", "loads a stack of filters with lists of refusals, which tests read back"),
     package("gcc", "builds the probe that tries system calls, and C programs for strict mode"),
     package("iproute2", "sets up the network namespace that the engines run in"),
     package("iptables", "the Docker engine does not start its bridge without it"),

@@ -10,6 +10,8 @@ mod background;
 mod command;
 #[path = "dump/container.rs"]
 mod container;
+#[path = "dump/reasons.rs"]
+mod reasons;
 #[path = "dump/stack.rs"]
 mod stack;
 

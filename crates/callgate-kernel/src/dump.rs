@@ -59,7 +59,7 @@ pub struct DumpedFilter {
 /// [`DumpError`] says what is missing: the thread, the right to read (CAP_SYS_ADMIN in the first
 /// user namespace, and no filter on the caller), the absence of another tracer, the kernel's
 /// support (CONFIG_CHECKPOINT_RESTORE). A thread in strict mode is an error too: it is held, and
-/// not by a filter.
+/// not by a filter; and so is one of the kernel, which makes no system calls.
 #[doc(alias = "PTRACE_SECCOMP_GET_FILTER")]
 pub fn filters_of(tid: i32) -> Result<Vec<DumpedFilter>, DumpError> {
     match look(tid)? {
@@ -84,7 +84,11 @@ enum Holds {
 fn look(tid: i32) -> Result<Holds, DumpError> {
     match ThreadStatus::of_thread(tid) {
         Ok(status) => Ok(match status.mode {
-            Some(Mode::Disabled) => Holds::Nothing,
+            // One that has ended is held by nothing either, and allows nothing.
+            Some(Mode::Disabled) => match error::without_calls(tid) {
+                Some(kind) => return Err(kind.into()),
+                None => Holds::Nothing,
+            },
             Some(Mode::Strict) => Holds::Strict,
             _ => Holds::Filters,
         }),

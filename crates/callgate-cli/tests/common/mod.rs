@@ -157,7 +157,7 @@ pub fn tool_for(program: &str, package: &str, what: &str) -> bool {
 }
 
 /// Prints a line on the real standard error.
-fn tell(line: &str) {
+pub fn tell(line: &str) {
     // Not a print macro: the test harness would keep it.
     let _ = writeln!(io::stderr(), "{line}");
 }

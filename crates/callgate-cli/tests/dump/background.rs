@@ -36,7 +36,12 @@ impl Background {
     /// The command under test, and as the process to look at the descendant that executes
     /// `program`; with none, the first child.
     pub fn start(scratch: &Scratch, args: &[&str], program: &str) -> Background {
-        let mut background = Background::of(scratch.path(), CALLGATE, args);
+        Background::of(scratch.path(), CALLGATE, args).down_to(program, args)
+    }
+
+    /// With the descendant that executes `program` as the process to look at.
+    pub fn down_to(self, program: &str, args: &[&str]) -> Background {
+        let mut background = self;
         let begin = Instant::now();
         loop {
             let mut pids = vec![background.pid];

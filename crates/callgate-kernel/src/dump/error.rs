@@ -137,26 +137,31 @@ fn not_attached(tid: i32) -> Kind {
         }
         Err(_) => {}
     }
-    let stat = match fs::read(format!("/proc/{tid}/stat")) {
-        Err(error) if ThreadStatus::is_gone(&error) => return Kind::Gone(tid),
-        other => other.unwrap_or_default(),
-    };
-    let stat = String::from_utf8_lossy(&stat);
-    let fields: Vec<&str> =
-        stat.rsplit_once(')').map_or("", |(_, rest)| rest).split_whitespace().collect();
-    // State and flags of `proc_pid_stat(5)`; `PF_KTHREAD` of `linux/sched.h`.
-    if fields.first().is_some_and(|state| ["Z", "X"].contains(state)) {
-        return Kind::Gone(tid);
-    }
-    let flags: u32 = fields.get(6).and_then(|flags| flags.parse().ok()).unwrap_or(0);
-    if flags & 0x0020_0000 != 0 {
-        return Kind::KernelThread(tid);
+    if let Some(kind) = without_calls(tid) {
+        return kind;
     }
     let yama = fs::read_to_string("/proc/sys/kernel/yama/ptrace_scope").ok();
     match yama.and_then(|text| text.trim().parse().ok()) {
         Some(scope @ 2..) => Kind::Yama(tid, scope),
         _ => Kind::NotAllowed(tid),
     }
+}
+
+/// A thread that makes no system calls, whatever holds it: one that has ended, a thread of the
+/// kernel. State and flags of `proc_pid_stat(5)`; `PF_KTHREAD` of `linux/sched.h`.
+pub(super) fn without_calls(tid: i32) -> Option<Kind> {
+    let stat = match fs::read(format!("/proc/{tid}/stat")) {
+        Err(error) if ThreadStatus::is_gone(&error) => return Some(Kind::Gone(tid)),
+        other => other.unwrap_or_default(),
+    };
+    let stat = String::from_utf8_lossy(&stat);
+    let fields: Vec<&str> =
+        stat.rsplit_once(')').map_or("", |(_, rest)| rest).split_whitespace().collect();
+    if fields.first().is_some_and(|state| ["Z", "X"].contains(state)) {
+        return Some(Kind::Gone(tid));
+    }
+    let flags: u32 = fields.get(6).and_then(|flags| flags.parse().ok()).unwrap_or(0);
+    (flags & 0x0020_0000 != 0).then_some(Kind::KernelThread(tid))
 }
 
 impl std::error::Error for DumpError {}

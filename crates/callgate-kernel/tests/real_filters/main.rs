@@ -133,6 +133,17 @@ fn the_stack_of_nspawn_has_its_exact_meaning() {
 }
 
 #[test]
+fn the_stack_of_firejail_has_its_exact_meaning() {
+    if may_read()
+        && let Some(mut subject) = Subject::firejail()
+    {
+        let filters = subject.filters("sleep");
+        assert!(filters.len() > 1, "firejail loads a stack of filters");
+        check("firejail", &filters);
+    }
+}
+
+#[test]
 fn chromiums_filters_have_their_exact_meaning() {
     if may_read()
         && let Some(mut subject) = Subject::chromium()

@@ -1,4 +1,6 @@
-//! Programs of Debian's packages, started so that they filter themselves, or are filtered.
+//! Programs of Debian's packages, started so that they filter themselves, or are filtered. Tests
+//! of the command include this file too.
+#![allow(dead_code, reason = "each test program uses its own part of this")]
 
 use std::{
     env,
@@ -224,9 +226,26 @@ impl Subject {
         Some(Subject::start("chromium", folder, &mut command))
     }
 
+    /// `sleep` under a filter for each ABI and one more, with firejail's own list of refusals.
+    pub fn firejail() -> Option<Subject> {
+        let program = program("firejail", "firejail")?;
+        let folder = Folder::create("firejail");
+        let mut command = Command::new(program);
+        command
+            .args(["--quiet", "--noprofile", "--net=none", "--seccomp", "--protocol=unix"])
+            .args(["--", "sleep", "300"])
+            .env("HOME", &folder.0);
+        Some(Subject::start("sleep", folder, &mut command))
+    }
+
     /// Waits until a process of the subject's, of its name and with `argument` on its command
     /// line, is filtered and has stayed so, and reads its filters.
     pub fn filters(&mut self, argument: &str) -> Vec<DumpedFilter> {
+        filters_of(self.process(argument)).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// Waits for such a process; its number.
+    pub fn process(&mut self, argument: &str) -> i32 {
         let begin = Instant::now();
         let mut seen = 0;
         loop {
@@ -242,7 +261,7 @@ impl Subject {
                 // Some load several, one after the other.
                 let count = count.unwrap_or(1);
                 if count == seen {
-                    return filters_of(pid).unwrap_or_else(|error| panic!("{error}"));
+                    return pid;
                 }
                 seen = count;
             }
@@ -264,9 +283,8 @@ impl Drop for Subject {
         }
         // What it started dies with it or is in its group, which has not been waited for yet.
         for pid in descendants(self.child.id()) {
-            if let Some(pid) = rustix::process::Pid::from_raw(pid) {
-                let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
-            }
+            let mut kill = Command::new("kill");
+            let _ = kill.args(["-KILL", &pid.to_string()]).stderr(Stdio::null()).status();
         }
         let _ = self.child.kill();
         let _ = self.child.wait();

@@ -86,14 +86,25 @@ impl Linter<'_> {
     }
 
     /// Whether one ABI is what another is held against: it is filtered, one kernel runs both, and
-    /// it is the wider of the two, unless the other is not filtered at all.
+    /// it is the wider of the two, unless the other is not filtered at all. A narrow ABI beside a
+    /// filtered wide one is no measure: what the wide one permits is not kept from anybody by the
+    /// narrow one, which may only lack the call.
     fn is_measure(&self, strict: usize, loose: usize) -> bool {
+        let wide_beside = |narrow: Abi| {
+            self.tables.iter().any(|table| {
+                table.spoken
+                    && table.is_filtered()
+                    && table.abi.arg_bits() > narrow.arg_bits()
+                    && self.share_a_kernel(table.abi, narrow)
+            })
+        };
         let (here, there) = (&self.tables[strict], &self.tables[loose]);
         let wholly_open = !there.all.refuses && !there.all.asks;
         here.spoken
             && here.is_filtered()
             && self.share_a_kernel(here.abi, there.abi)
             && (wholly_open || here.abi.arg_bits() >= there.abi.arg_bits())
+            && !wide_beside(here.abi)
     }
 
     /// Whether one kernel runs programs of both.

@@ -68,6 +68,28 @@ fn an_abi_with_fewer_refusals_is_looser() {
 }
 
 #[test]
+fn what_x32_alone_refuses_is_kept_from_nobody() {
+    // mkdir is permitted on x86_64 and x86, as by a library that knows no such call of x32.
+    let found = program(
+        "       ld   [arch]
+                jeq  #0x40000003, x86
+                jne  #0xc000003e, bad
+                ld   [nr]
+                jeq  #0, yes                ; read
+                jeq  #83, yes               ; mkdir
+                jeq  #0x40000000, yes       ; read of x32
+        bad:    ret  kill_process
+        x86:    ld   [nr]
+                jeq  #3, yes                ; read
+                jeq  #39, yes               ; mkdir
+                ret  kill_process
+        yes:    ret  allow",
+    );
+    found.is_silent("abi-looser");
+    found.is_silent("abi-open");
+}
+
+#[test]
 fn an_old_name_of_a_32_bit_abi_counts_as_the_new_one() {
     // x86 calls it stime; x86_64 has clock_settime and settimeofday.
     let text = r#"{ "names": ["settimeofday", "clock_settime", "clock_settime64"], "action": "SCMP_ACT_ERRNO" }"#;
