@@ -3,7 +3,7 @@
 use callgate_bpf::{Action, ByteOrder, Layout, Program, ShiftRule};
 use callgate_policy::{FilterFlag, Ruleset, Target};
 use callgate_syscalls::Abi;
-use callgate_verdict::{Diagram, Manager, TooComplex};
+use callgate_verdict::{Diagram, Manager, Outline, TooComplex};
 
 use crate::{
     commands::Failure,
@@ -37,21 +37,19 @@ pub enum Origin {
 }
 
 impl Meaning {
-    /// The rules of a profile, or those that the meaning of programs comes to.
+    /// The rules of a profile, or as much of the meaning of programs as rules can say.
     ///
     /// # Errors
     ///
-    /// When there are none that a person could read.
-    pub fn rules(&self, manager: &mut Manager) -> Result<Ruleset, Failure> {
+    /// When there would be too many.
+    pub fn outline(&self, manager: &mut Manager) -> Result<Outline, Failure> {
         match &self.origin {
-            Origin::Profile { ruleset, .. } => Ok(ruleset.clone()),
+            Origin::Profile { ruleset, .. } => {
+                Ok(Outline { ruleset: ruleset.clone(), beyond: Vec::new() })
+            }
             Origin::Program(_) | Origin::Stack(_) => {
-                Ok(manager.synthesize(self.acted).map_err(|why| {
-                    format!(
-                        "{}: it cannot be put into rules: {why}. `callgate disasm` lists it",
-                        self.name
-                    )
-                })?)
+                let outline = manager.outline(self.acted);
+                Ok(outline.map_err(|why| format!("{}: its rules are unknown: {why}", self.name))?)
             }
         }
     }

@@ -15,7 +15,7 @@
 //! | find where two differ, or one is weaker | [`Manager::differences`], [`Manager::weaker`] |
 //! | ask whether one permits more | [`Manager::permits_more`] |
 //! | get an example | [`Manager::witness`] |
-//! | turn a meaning into rules again | [`Manager::synthesize`], [`Manager::synthesize_named`] |
+//! | turn a meaning into rules again | [`Manager::synthesize`], [`Manager::synthesize_named`], [`Manager::outline`] |
 //! | look at one system call | [`Manager::verdict`], [`Manager::nearest`] |
 //! | give up what depends on arguments | [`Manager::settle`] |
 //! | look for what is wrong with a filter | [`lint`] |
@@ -43,7 +43,7 @@ mod synthesize;
 pub use crate::{
     differences::Difference,
     manager::{Manager, TooComplex},
-    synthesize::Unsayable,
+    synthesize::{Beyond, Outline, Unsayable},
 };
 
 use crate::manager::NodeId;

@@ -7,7 +7,7 @@
 use alloc::{collections::BTreeMap, vec, vec::Vec};
 use core::fmt;
 
-use callgate_bpf::{Action, Architecture, RawAction, SyscallNr};
+use callgate_bpf::{Action, Architecture, RawAction, SeccompData, SyscallNr};
 use callgate_policy::{AbiRules, Newer, Rule, Ruleset};
 use callgate_syscalls::{Abi, from_audit};
 
@@ -17,6 +17,29 @@ use crate::{
     differences::Segment,
     manager::{NodeId, View},
 };
+
+/// As much of a meaning as rules can say.
+#[derive(Clone, Debug)]
+pub struct Outline {
+    /// The rules. Of what is beyond them they say nothing that counts.
+    pub ruleset: Ruleset,
+    /// What rules cannot say.
+    pub beyond: Vec<Beyond>,
+}
+
+/// Calls whose verdict no rules can say.
+#[derive(Clone, Debug)]
+pub struct Beyond {
+    /// The reason.
+    pub why: Unsayable,
+    /// The architecture.
+    pub arch: Architecture,
+    /// The first number and the last, all of which are treated alike; none where it is about the
+    /// architecture as a whole.
+    pub numbers: Option<(SyscallNr, SyscallNr)>,
+    /// What is answered, each answer with a call that gets it: of the first number.
+    pub answers: Vec<(Action, SeccompData)>,
+}
 
 /// Why a diagram has no rules.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -135,36 +158,74 @@ impl Manager {
     ///
     /// When the manager is not for `struct seccomp_data`.
     pub fn synthesize_named(&mut self, diagram: Diagram) -> Result<Ruleset, Unsayable> {
+        let Outline { ruleset, beyond } = self.outline(diagram)?;
+        match beyond.first() {
+            None => Ok(ruleset),
+            Some(first) => Err(first.why),
+        }
+    }
+
+    /// As much of a meaning as rules can say, and what is beyond them.
+    ///
+    /// # Errors
+    ///
+    /// When there would be too many rules.
+    ///
+    /// # Panics
+    ///
+    /// When the manager is not for `struct seccomp_data`.
+    pub fn outline(&mut self, diagram: Diagram) -> Result<Outline, TooComplex> {
         let architectures = self.all_segments("arch", diagram.0)?;
         let known = |segment: &Segment| {
             segment.first == segment.last
                 && from_audit(Architecture(segment.first)).next().is_some()
         };
+        let mut beyond = Vec::new();
         let mut other = None;
-        let mut tables = Vec::new();
-        for segment in &architectures {
-            if known(segment) {
-                continue;
-            }
+        for segment in architectures.iter().filter(|segment| !known(segment)) {
             let action = self.constant_action(segment.nodes[0]);
             match (action, other) {
                 (Some(action), None) => other = Some(action),
                 (Some(action), Some(before)) if action == before => {}
-                _ => return Err(Kind::Architectures(Architecture(segment.first)).into()),
+                _ => {
+                    let arch = Architecture(segment.first);
+                    let kind = Kind::Architectures(arch);
+                    beyond.push(self.beyond(segment, arch, None, kind)?);
+                }
             }
         }
         let other = other.unwrap_or(Action::KillThread);
+        let mut abis = Vec::new();
         for segment in architectures.iter().filter(|segment| known(segment)) {
             let arch = Architecture(segment.first);
-            tables.extend(self.tables(arch, segment.nodes[0], other)?);
+            abis.extend(self.tables(arch, segment.nodes[0], other, &mut beyond)?);
         }
         if let Some(at) = Abi::native()
-            .and_then(|native| tables.iter().position(|table: &AbiRules| table.abi == native))
+            .and_then(|native| abis.iter().position(|table: &AbiRules| table.abi == native))
         {
-            let native = tables.remove(at);
-            tables.insert(0, native);
+            let native = abis.remove(at);
+            abis.insert(0, native);
         }
-        Ok(Ruleset { abis: tables, other, flags: Vec::new() })
+        Ok(Outline { ruleset: Ruleset { abis, other, flags: Vec::new() }, beyond })
+    }
+
+    /// What is answered to calls of a segment, each answer with an example.
+    fn beyond(
+        &mut self,
+        segment: &Segment,
+        arch: Architecture,
+        numbers: Option<(SyscallNr, SyscallNr)>,
+        kind: Kind,
+    ) -> Result<Beyond, TooComplex> {
+        let diagram = Diagram(segment.nodes[0]);
+        let mut answers = Vec::new();
+        for word in self.answers(diagram) {
+            let set = self.where_is(diagram, word)?;
+            let call = self.witness(set).unwrap_or_else(|| SeccompData::new(arch, SyscallNr(0)));
+            let nr = numbers.map_or(call.nr, |(first, _)| first);
+            answers.push((word.action(), SeccompData { arch, nr, ..call }));
+        }
+        Ok(Beyond { why: kind.into(), arch, numbers, answers })
     }
 
     /// The tables of the ABIs of one architecture.
@@ -173,25 +234,32 @@ impl Manager {
         arch: Architecture,
         node: NodeId,
         other: Action,
-    ) -> Result<Vec<AbiRules>, Unsayable> {
+        beyond: &mut Vec<Beyond>,
+    ) -> Result<Vec<AbiRules>, TooComplex> {
         let numbers = self.all_segments("nr", node)?;
         if arch != Abi::X86_64.audit() {
             // Where several ABIs share a value they share the numbers; the first names them.
             let abi = from_audit(arch).next().expect("known architectures have an ABI");
-            return Ok(vec![self.table(abi, &numbers)?]);
+            return Ok(vec![self.table(abi, &numbers, beyond)?]);
         }
         let x32 = SyscallNr::X32_BIT;
         let of_x32 = within(&numbers, x32, 2 * x32 - 1);
         let foreign = |segment: &Segment| self.constant_action(segment.nodes[0]) == Some(other);
         let has_x32 = !of_x32.iter().all(foreign);
-        let mut tables = vec![self.table(Abi::X86_64, &within(&numbers, 0, x32 - 1))?];
+        let own = within(&numbers, 0, x32 - 1);
+        let mut tables = vec![self.table(Abi::X86_64, &own, beyond)?];
         if has_x32 {
-            tables.push(self.table(Abi::X32, &of_x32)?);
+            tables.push(self.table(Abi::X32, &of_x32, beyond)?);
         }
         Ok(tables)
     }
 
-    fn table(&mut self, abi: Abi, numbers: &[Segment]) -> Result<AbiRules, Unsayable> {
+    fn table(
+        &mut self,
+        abi: Abi,
+        numbers: &[Segment],
+        beyond: &mut Vec<Beyond>,
+    ) -> Result<AbiRules, TooComplex> {
         let (tail, below) = numbers.split_last().expect("an ABI has numbers");
         let tail_action = self.constant_action(tail.nodes[0]);
         let newer = tail_action.filter(|&action| action == Newer::enosys(abi));
@@ -215,8 +283,15 @@ impl Manager {
             if segment.last - segment.first < UNNAMED_LIMIT {
                 list = (segment.first..=segment.last).collect();
             }
-            let rules = self.rules_of(abi, segment, default)?;
-            table.rules.extend(list.into_iter().map(|nr| (SyscallNr(nr), rules.clone())));
+            match self.rules_of(abi, segment, default)? {
+                Ok(rules) => {
+                    table.rules.extend(list.into_iter().map(|nr| (SyscallNr(nr), rules.clone())));
+                }
+                Err(kind) => {
+                    let numbers = (SyscallNr(segment.first), SyscallNr(segment.last));
+                    beyond.push(self.beyond(segment, abi.audit(), Some(numbers), kind)?);
+                }
+            }
         }
         Ok(table)
     }
@@ -251,17 +326,22 @@ impl Manager {
         abi: Abi,
         segment: &Segment,
         default: Action,
-    ) -> Result<Vec<Rule>, Unsayable> {
+    ) -> Result<Result<Vec<Rule>, Kind>, TooComplex> {
         let (arch, nr) = (abi.audit(), SyscallNr(segment.first));
         let diagram = Diagram(segment.nodes[0]);
         let mut rules = Vec::new();
         for word in self.answers(diagram).into_iter().filter(|word| word.action() != default) {
             let set = self.where_is(diagram, word)?;
-            let alternatives = self.describe(set, abi.arg_bits()).map_err(|why| match why {
-                Indescribable::TooComplex => Kind::Conditions(arch, nr),
-                Indescribable::InstructionPointer => Kind::InstructionPointer(arch, nr),
-                Indescribable::UpperHalf => Kind::UpperHalf(arch, nr),
-            })?;
+            let alternatives = match self.describe(set, abi.arg_bits()) {
+                Ok(alternatives) => alternatives,
+                Err(why) => {
+                    return Ok(Err(match why {
+                        Indescribable::TooComplex => Kind::Conditions(arch, nr),
+                        Indescribable::InstructionPointer => Kind::InstructionPointer(arch, nr),
+                        Indescribable::UpperHalf => Kind::UpperHalf(arch, nr),
+                    }));
+                }
+            };
             let action = word.action();
             rules.extend(alternatives.into_iter().map(|comparisons| Rule {
                 action,
@@ -269,7 +349,7 @@ impl Manager {
                 entry: 0,
             }));
         }
-        Ok(rules)
+        Ok(Ok(rules))
     }
 
     /// The calls that get this word.

@@ -9,7 +9,7 @@ mod words;
 use clap::Args as ClapArgs;
 use schemars::JsonSchema;
 
-use self::allows::Asked;
+use self::{allows::Asked, words::Known};
 use super::{Answer, Failure};
 use crate::{meaning::Context, output, target::SourceArgs};
 
@@ -61,22 +61,23 @@ pub fn main(args: Args) -> Result<Answer, Failure> {
     let context = Context::new(args.reading)?;
     let mut manager = context.manager();
     let meaning = context.read(&mut manager, &args.source)?;
-    let ruleset = meaning.rules(&mut manager)?;
+    let outline = meaning.outline(&mut manager)?;
+    let known = Known { ruleset: &outline.ruleset, beyond: &outline.beyond };
     let name = match (&asked, &args.syscall) {
         (Some(asked), _) => Some(asked.name),
-        (None, Some(name)) => Some(known(name)?),
+        (None, Some(name)) => Some(existing(name)?),
         (None, None) => None,
     };
     let Some(name) = name else {
         let wanted = args.action.as_deref();
         if args.json {
-            output::print_json(&whole::json(&ruleset, wanted))?;
+            output::print_json(&whole::json(known, wanted))?;
         } else {
-            output::print(&whole::text(&args.source, &ruleset, wanted))?;
+            output::print(&whole::text(&args.source, known, wanted))?;
         }
         return Ok(Answer::Yes);
     };
-    let mut sections = one::sections(&context, &meaning, &ruleset, name);
+    let mut sections = one::sections(&context, &meaning, known, name);
     let yes = match &asked {
         None => true,
         Some(asked) => asked.answer(&mut manager, meaning.acted, &mut sections)?,
@@ -94,7 +95,7 @@ pub fn main(args: Args) -> Result<Answer, Failure> {
     Ok(if yes { Answer::Yes } else { Answer::No })
 }
 
-fn known(name: &str) -> Result<&'static str, Failure> {
+fn existing(name: &str) -> Result<&'static str, Failure> {
     callgate_syscalls::syscall(name).map(|syscall| syscall.name).ok_or_else(|| {
         let near = callgate_policy::suggest::syscall(name);
         let hint = near.map_or_else(String::new, |near| format!("; did you mean `{near}`?"));

@@ -3,7 +3,7 @@
 use callgate_bpf::{Action, SeccompData, SyscallNr};
 use callgate_verdict::{Diagram, Manager, Predicate, TooComplex, lint::relatives};
 
-use super::{Failure, known, one::Section, words};
+use super::{Failure, existing, one::Section, words};
 use crate::{
     commands::{diff, eval::calls},
     target::{SourceArgs, native},
@@ -23,7 +23,7 @@ impl Asked {
     pub fn parse(text: &str, args: &SourceArgs) -> Result<Asked, Failure> {
         let text = text.trim();
         let end = text.find(|c: char| c == '(' || c.is_whitespace());
-        let name = known(&text[..end.unwrap_or(text.len())])?;
+        let name = existing(&text[..end.unwrap_or(text.len())])?;
         if end.is_none() {
             return Ok(Asked { name, call: None });
         }
@@ -93,12 +93,12 @@ impl Section {
         meaning: Diagram,
         runs: Predicate,
     ) -> Result<(), TooComplex> {
-        let known: Vec<(&str, SyscallNr)> = relatives(name)
+        let existing: Vec<(&str, SyscallNr)> = relatives(name)
             .into_iter()
             .filter_map(|relative| Some((relative, self.abi.number(relative)?)))
             .collect();
         let mut shown = Vec::new();
-        for &(relative, nr) in &known {
+        for &(relative, nr) in &existing {
             let Some(call) = manager.nearest(runs, &SeccompData::new(self.abi.audit(), nr))? else {
                 continue;
             };
@@ -113,10 +113,10 @@ impl Section {
         }
         self.advice = Some(if !shown.is_empty() {
             format!("no `{name}` runs; allowed and related: {}", shown.join(", "))
-        } else if known.is_empty() {
-            format!("no `{name}` runs, and no call is known that does the same")
+        } else if existing.is_empty() {
+            format!("no `{name}` runs, and no call is existing that does the same")
         } else {
-            let names: Vec<&str> = known.iter().map(|(relative, _)| *relative).collect();
+            let names: Vec<&str> = existing.iter().map(|(relative, _)| *relative).collect();
             format!("no `{name}` runs, nor what is related: {}", names.join(", "))
         });
         Ok(())

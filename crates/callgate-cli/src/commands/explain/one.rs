@@ -1,12 +1,15 @@
 //! One system call on every architecture.
 
 use callgate_bpf::{Action, Program, SeccompData, SyscallNr};
-use callgate_policy::{NumberVerdict, Ruleset};
 use callgate_syscalls::Abi;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{Failure, origin::Origins, words};
+use super::{
+    Failure,
+    origin::Origins,
+    words::{self, Known, Verdict},
+};
 use crate::meaning::{Context, Meaning};
 
 /// One system call on one architecture.
@@ -56,7 +59,7 @@ fn bare<S: serde::Serializer>(nr: &SyscallNr, serializer: S) -> Result<S::Ok, S:
 pub fn sections(
     context: &Context,
     meaning: &Meaning,
-    ruleset: &Ruleset,
+    known: Known<'_>,
     name: &str,
 ) -> Vec<Section> {
     // What does not compile still has a meaning, and no cost.
@@ -64,8 +67,10 @@ pub fn sections(
     let origins = Origins::of(context, meaning, name);
     let section = |abi: Abi| {
         let nr = abi.number(name)?;
-        let verdict = ruleset.rules_for(abi.audit(), nr);
-        let verdicts = words::verdicts(verdict).into_iter().map(|verdict| JsonVerdict {
+        let verdicts = known.verdicts(abi, nr);
+        let cost = cost(context, &programs, abi, nr, &verdicts);
+        let rules = known.ruleset.rules_for(abi.audit(), nr);
+        let verdicts = verdicts.into_iter().map(|verdict| JsonVerdict {
             action: verdict.action.to_string(),
             sentence: words::sentence(verdict.action),
             when: verdict.condition(abi, name),
@@ -74,14 +79,14 @@ pub fn sections(
             abi,
             number: nr,
             verdicts: verdicts.collect(),
-            from: origins.as_ref().map(|origins| origins.line(abi, nr, name, verdict)),
-            cost: cost(context, &programs, abi, nr, verdict),
+            from: origins.as_ref().map(|origins| origins.line(abi, nr, name, rules)),
+            cost,
             nearest: None,
             instead: Vec::new(),
             advice: None,
         })
     };
-    ruleset.abis.iter().filter_map(|table| section(table.abi)).collect()
+    known.ruleset.abis.iter().filter_map(|table| section(table.abi)).collect()
 }
 
 /// Architectures that treat the call alike together.
@@ -134,7 +139,7 @@ fn cost(
     programs: &[Program],
     abi: Abi,
     nr: SyscallNr,
-    verdict: NumberVerdict<'_>,
+    verdicts: &[Verdict],
 ) -> Option<String> {
     let data = SeccompData::new(abi.audit(), nr);
     let executed = |program: &Program| {
@@ -143,7 +148,6 @@ fn cost(
     };
     let executed: usize = programs.iter().map(executed).sum();
     let cached = programs.iter().all(|program| program.always_allows(abi.audit(), nr));
-    let verdicts = words::verdicts(verdict);
     let cache = if cached && abi.has_kernel_cache() {
         "answered by the kernel's cache"
     } else if verdicts.iter().all(|verdict| verdict.action == Action::Allow) {

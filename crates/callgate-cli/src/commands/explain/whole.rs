@@ -3,12 +3,12 @@
 use std::{collections::BTreeMap, fmt::Write};
 
 use callgate_bpf::Action;
-use callgate_policy::{AbiRules, Ruleset};
+use callgate_policy::AbiRules;
 use callgate_syscalls::Abi;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::words::{self, Verdict};
+use super::words::{self, Known, Verdict};
 use crate::{output, source::plural};
 
 /// So many names are listed even when they are only what the default says.
@@ -48,12 +48,9 @@ struct Calls {
 }
 
 impl Calls {
-    fn of(ruleset: &Ruleset, table: &AbiRules) -> Calls {
+    fn of(known: Known<'_>, table: &AbiRules) -> Calls {
         let abi = table.abi;
-        let verdicts = abi
-            .syscalls()
-            .map(|(nr, name)| (name, words::verdicts(ruleset.rules_for(abi.audit(), nr))))
-            .collect();
+        let verdicts = abi.syscalls().map(|(nr, name)| (name, known.verdicts(abi, nr))).collect();
         Calls { abi, verdicts }
     }
 
@@ -90,9 +87,9 @@ fn is_wanted(action: Action, wanted: Option<&str>) -> bool {
     })
 }
 
-pub fn json(ruleset: &Ruleset, wanted: Option<&str>) -> Json {
+pub fn json(known: Known<'_>, wanted: Option<&str>) -> Json {
     let abi = |table: &AbiRules| {
-        let calls = Calls::of(ruleset, table);
+        let calls = Calls::of(known, table);
         let by_argument = calls.by_argument(wanted).into_iter().map(|(name, verdicts)| {
             let verdicts = verdicts.iter().map(|verdict| JsonVerdict {
                 action: verdict.action.to_string(),
@@ -115,21 +112,33 @@ pub fn json(ruleset: &Ruleset, wanted: Option<&str>) -> Json {
         }
     };
     Json {
-        other_architectures: ruleset.other.to_string(),
-        architectures: ruleset.abis.iter().map(abi).collect(),
+        other_architectures: known.other().map_or("varies".to_owned(), |action| action.to_string()),
+        architectures: known.ruleset.abis.iter().map(abi).collect(),
     }
 }
 
-pub fn text(name: &str, ruleset: &Ruleset, wanted: Option<&str>) -> String {
-    let names: Vec<&str> = ruleset.abis.iter().map(|table| table.abi.name()).collect();
-    let mut text = format!(
-        "{name}: for {}; a call of another architecture: {}\n",
-        names.join(", "),
-        words::sentence(ruleset.other)
-    );
+pub fn text(name: &str, known: Known<'_>, wanted: Option<&str>) -> String {
+    let names: Vec<&str> = known.ruleset.abis.iter().map(|table| table.abi.name()).collect();
+    let mut text = match (&names[..], known.other()) {
+        ([], Some(action)) => {
+            return format!(
+                "{name}: every call of every architecture: {}\n",
+                words::sentence(action)
+            );
+        }
+        (_, Some(action)) => format!(
+            "{name}: for {}; a call of another architecture: {}\n",
+            names.join(", "),
+            words::sentence(action)
+        ),
+        (_, None) => format!(
+            "{name}: for {}; calls of other architectures are not treated alike, `callgate eval` answers one\n",
+            names.join(", ")
+        ),
+    };
     let mut first: Option<Calls> = None;
-    for table in &ruleset.abis {
-        let calls = Calls::of(ruleset, table);
+    for table in &known.ruleset.abis {
+        let calls = Calls::of(known, table);
         match &first {
             None => {
                 whole_abi(&mut text, table, &calls, wanted);

@@ -1,19 +1,66 @@
 //! Verdicts and conditions in words, with the names of constants.
 
-use callgate_bpf::Action;
-use callgate_policy::{Comparison, NumberVerdict, Rule, Test};
+use callgate_bpf::{Action, SeccompData, SyscallNr};
+use callgate_policy::{Comparison, NumberVerdict, Rule, Ruleset, Test};
 use callgate_syscalls::{Abi, constants, errno, syscall};
+use callgate_verdict::Beyond;
 
-/// A verdict with the conjunctions of which one must hold; none means always.
+use crate::commands::diff;
+
+/// A verdict and when it is given.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verdict {
     pub action: Action,
-    alternatives: Vec<Vec<Comparison>>,
+    when: When,
 }
 
-/// The verdicts on a number in the order in which they are tried; the last is unconditional.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum When {
+    /// Always, or where nothing before holds.
+    Otherwise,
+    /// One of these conjunctions holds.
+    Any(Vec<Vec<Comparison>>),
+    /// For some arguments, such as those of this call.
+    Like(SeccompData),
+}
+
+/// What is known of a filter: its rules, and what no rules say.
+#[derive(Clone, Copy)]
+pub struct Known<'f> {
+    pub ruleset: &'f Ruleset,
+    pub beyond: &'f [Beyond],
+}
+
+impl Known<'_> {
+    /// The verdicts on a number in the order in which they are tried. The last is unconditional,
+    /// unless no rules say when which is given.
+    pub fn verdicts(self, abi: Abi, nr: SyscallNr) -> Vec<Verdict> {
+        let here = |beyond: &&Beyond| {
+            beyond.arch == abi.audit()
+                && beyond.numbers.is_some_and(|(first, last)| first <= nr && nr <= last)
+        };
+        match self.beyond.iter().find(here) {
+            None => verdicts(self.ruleset.rules_for(abi.audit(), nr)),
+            Some(beyond) => {
+                let answers = beyond.answers.iter();
+                let like = |call: &SeccompData| When::Like(SeccompData { nr, ..*call });
+                answers
+                    .map(|(action, call)| Verdict { action: *action, when: like(call) })
+                    .collect()
+            }
+        }
+    }
+
+    /// What calls get of architectures that the rules do not speak of, where it is one thing.
+    pub fn other(self) -> Option<Action> {
+        let varies = self.beyond.iter().any(|beyond| beyond.numbers.is_none());
+        (!varies).then_some(self.ruleset.other)
+    }
+}
+
+/// The verdicts that rules say, in the order in which they are tried; the last is unconditional.
 pub fn verdicts(number: NumberVerdict<'_>) -> Vec<Verdict> {
-    let always = |action| Verdict { action, alternatives: Vec::new() };
+    let always = |action| Verdict { action, when: When::Otherwise };
     let (table, rules) = match number {
         NumberVerdict::Newer(action) | NumberVerdict::OtherAbi(action) => {
             return vec![always(action)];
@@ -28,10 +75,11 @@ pub fn verdicts(number: NumberVerdict<'_>) -> Vec<Verdict> {
         }
         // Neighbours of one action are alternatives of one sentence.
         match verdicts.last_mut() {
-            Some(last) if last.action == *action => last.alternatives.push(comparisons.clone()),
-            _ => {
-                verdicts.push(Verdict { action: *action, alternatives: vec![comparisons.clone()] })
+            Some(Verdict { action: last, when: When::Any(any) }) if last == action => {
+                any.push(comparisons.clone());
             }
+            _ => verdicts
+                .push(Verdict { action: *action, when: When::Any(vec![comparisons.clone()]) }),
         }
     }
     verdicts.push(always(table.default));
@@ -41,20 +89,20 @@ pub fn verdicts(number: NumberVerdict<'_>) -> Vec<Verdict> {
 impl Verdict {
     /// `flags has none of CLONE_NEWNS|…`; `None` where it is unconditional.
     pub fn condition(&self, abi: Abi, name: &str) -> Option<String> {
-        if self.alternatives.is_empty() {
-            return None;
-        }
+        let alternatives = match &self.when {
+            When::Otherwise => return None,
+            When::Like(call) => {
+                return Some(format!("the arguments are like those of {}", diff::call(call)));
+            }
+            When::Any(alternatives) => alternatives,
+        };
         // Alternatives on one argument share its name: "family is 39, at most 37 or at least 41".
-        if let Some(arg) = self.single_argument() {
-            let tests: Vec<String> = self
-                .alternatives
-                .iter()
-                .map(|alternative| test(abi, name, &alternative[0]))
-                .collect();
+        if let Some(arg) = single_argument(alternatives) {
+            let tests: Vec<String> =
+                alternatives.iter().map(|alternative| test(abi, name, &alternative[0])).collect();
             return Some(format!("{} {}", argument(abi, name, arg), list(&tests)));
         }
-        let alternatives: Vec<String> = self
-            .alternatives
+        let alternatives: Vec<String> = alternatives
             .iter()
             .map(|alternative| {
                 let parts: Vec<String> = alternative
@@ -66,14 +114,14 @@ impl Verdict {
             .collect();
         Some(alternatives.join("; or when "))
     }
+}
 
-    fn single_argument(&self) -> Option<u8> {
-        let first = self.alternatives.first()?.first()?.arg;
-        self.alternatives
-            .iter()
-            .all(|alternative| matches!(alternative[..], [only] if only.arg == first))
-            .then_some(first.get())
-    }
+fn single_argument(alternatives: &[Vec<Comparison>]) -> Option<u8> {
+    let first = alternatives.first()?.first()?.arg;
+    alternatives
+        .iter()
+        .all(|alternative| matches!(alternative[..], [only] if only.arg == first))
+        .then_some(first.get())
 }
 
 /// `refused with EPERM`
