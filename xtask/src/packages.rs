@@ -26,6 +26,7 @@ const PACKAGES: &[Package] = &[
     package("docker-compose", "carries out the compose file that `callgate check` prints"),
     package("docker.io", "the Docker engine; brings containerd and its `ctr`"),
     package("gcc", "builds the probe that tries system calls, and C programs for strict mode"),
+    package("graphviz", "reads the graphs that `callgate disasm --graph` prints"),
     package("iproute2", "sets up the network namespace that the engines run in"),
     package("iptables", "the Docker engine does not start its bridge without it"),
     package("jq", "carries out the line for runc and crun that `callgate check` prints"),

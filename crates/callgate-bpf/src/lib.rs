@@ -15,6 +15,7 @@
 //! | ask which calls the kernel will not even run the program for | [`Program::always_allows`] |
 //! | run all filters of a thread | [`Stack`] |
 //! | read and write text | [`asm`], [`disasm`] |
+//! | see which ways lead through a program | [`graph`] |
 //!
 //! Feature `testing` adds the module `generate`: random programs and inputs, for tests.
 //!
@@ -37,6 +38,7 @@ mod cost;
 pub mod disasm;
 #[cfg(any(test, feature = "testing"))]
 pub mod generate;
+pub mod graph;
 mod instruction;
 mod interpret;
 mod invalid;
