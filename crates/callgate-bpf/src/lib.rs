@@ -53,7 +53,7 @@ pub use crate::architecture::{Architecture, SyscallNr};
 pub use crate::context::{ByteOrder, Field, Layout, SeccompData};
 pub use crate::cost::{ATTACHED_PENALTY, PATH_BUDGET};
 pub use crate::instruction::{AluOp, Condition, Instruction, Op, Operand};
-pub use crate::interpret::{ShiftRule, Traced};
+pub use crate::interpret::{Ended, ShiftRule, Traced};
 pub use crate::invalid::Invalid;
 pub use crate::names::{Names, NoNames};
 pub use crate::program::{MAX_INSTRUCTIONS, Program, SCRATCH_WORDS};
