@@ -84,7 +84,7 @@ impl Reader {
         }
         match line.split_once('(') {
             Some((name, rest)) => self.traced(name, rest),
-            None => self.words(line.split_whitespace()),
+            None => self.words(line.split_ascii_whitespace()),
         }
         .map(Some)
     }
@@ -118,9 +118,12 @@ impl Reader {
 
     /// A number, or constants joined by `|`.
     fn value(&mut self, word: &str) -> Option<u64> {
-        word.split('|').map(str::trim).try_fold(0, |sum, part| {
-            let value = integer(part).or_else(|| self.constant(part))?;
-            Some(sum | value)
+        // Most words are one number.
+        integer(word).or_else(|| {
+            word.split('|').map(str::trim).try_fold(0, |sum, part| {
+                let value = integer(part).or_else(|| self.constant(part))?;
+                Some(sum | value)
+            })
         })
     }
 
