@@ -14,7 +14,8 @@ usage: cargo xtask bench [--json] [--repeat N] [--write-docs]
 
 Builds callgate in the release profile and measures, beside Debian's libseccomp (libseccomp-dev and
 a C compiler): making the program of the Docker default profile, starting a command under it, the
-program itself, loading it, and the proof. The status is 1 when a target is not met.
+program itself, loading it, and the proof; and by itself: evaluating calls, and the commands that
+look at a filter. The status is 1 when a target is not met.
 
   --json         the figures as JSON
   --repeat N     how often each contender is timed [default: 200]

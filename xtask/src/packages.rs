@@ -27,6 +27,7 @@ const PACKAGES: &[Package] = &[
     package("docker.io", "the Docker engine; brings containerd and its `ctr`"),
     package("firejail", "loads a stack of filters with lists of refusals, which tests read back"),
     package("gcc", "builds the probe that tries system calls, and C programs for strict mode"),
+    package("graphviz", "reads the graphs that `callgate disasm --graph` prints"),
     package("iproute2", "sets up the network namespace that the engines run in"),
     package("iptables", "the Docker engine does not start its bridge without it"),
     package("jq", "carries out the line for runc and crun that `callgate check` prints"),

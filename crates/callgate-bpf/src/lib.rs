@@ -15,6 +15,7 @@
 //! | ask which calls the kernel will not even run the program for | [`Program::always_allows`] |
 //! | run all filters of a thread | [`Stack`] |
 //! | read and write text | [`asm`], [`disasm`] |
+//! | see which ways lead through a program | [`graph`] |
 //!
 //! Feature `testing` adds the module `generate`: random programs and inputs, for tests.
 //!
@@ -37,6 +38,7 @@ mod cost;
 pub mod disasm;
 #[cfg(any(test, feature = "testing"))]
 pub mod generate;
+pub mod graph;
 mod instruction;
 mod interpret;
 mod invalid;
@@ -51,7 +53,7 @@ pub use crate::architecture::{Architecture, SyscallNr};
 pub use crate::context::{ByteOrder, Field, Layout, SeccompData};
 pub use crate::cost::{ATTACHED_PENALTY, PATH_BUDGET};
 pub use crate::instruction::{AluOp, Condition, Instruction, Op, Operand};
-pub use crate::interpret::{ShiftRule, Traced};
+pub use crate::interpret::{Ended, ShiftRule, Traced};
 pub use crate::invalid::Invalid;
 pub use crate::names::{Names, NoNames};
 pub use crate::program::{MAX_INSTRUCTIONS, Program, SCRATCH_WORDS};

@@ -4,6 +4,8 @@ mod common;
 
 #[path = "compile/formats.rs"]
 mod formats;
+#[path = "compile/graph.rs"]
+mod graph;
 #[path = "compile/output.rs"]
 mod output;
 #[path = "compile/targets.rs"]

@@ -251,3 +251,25 @@ fn built_in_profiles_raise_no_false_alarm_and_no_delay() {
         assert_ne!(finding["severity"], "error", "{finding:#}");
     }
 }
+
+/// Bits that were masked out are compared with a value that has one of them: execve never runs.
+/// What the kernel does with it: `known_rows.rs` of `callgate-kernel`.
+#[test]
+fn a_comparison_that_cannot_hold_allows_nothing() {
+    let scratch = Scratch::new();
+    scratch.file(
+        "p.asm",
+        "ld [arch]\njne #0xc000003e, bad\nld [nr]\njeq #59, look\njeq #0, yes\njeq #60, yes, no\n\
+         look: ld [args[0].low]\nand #0xff\njeq #0x100, yes\nno: ret errno(1)\n\
+         yes: ret allow\nbad: ret kill_process\n",
+    );
+    let asm = ["asm", "p.asm", "--endian", "little", "-o", "p.bpf"];
+    scratch.callgate(&asm).run().is_like(0, "…", "…");
+    scratch.callgate(&["explain", "p.bpf", "--allows", "execve"]).args(&MACHINE).run().is_like(
+        1,
+        "execve …refused…always…\n…",
+        "",
+    );
+    let found = lint(&scratch, &["p.bpf"]).stdout;
+    assert!(!found.contains("execve"), "{found}");
+}

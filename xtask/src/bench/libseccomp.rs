@@ -10,7 +10,7 @@ use std::{
 
 use callgate_bpf::{ByteOrder, Layout, Program};
 
-use crate::{Result, subject::Subject};
+use crate::{Result, folder::Folder, subject::Subject};
 
 /// The forms of program that it makes: comparisons in a row, and a binary tree, which is what
 /// runc asks for when a profile is as long as Docker's.
@@ -47,7 +47,7 @@ impl Library {
     ///
     /// A reason for people: no compiler, no library, or one too old.
     pub fn start(subject: &Subject) -> Result<Library> {
-        let folder = Folder::new()?;
+        let folder = Folder::new("libseccomp")?;
         let driver = build(folder.path())?;
         let mut child =
             Command::new(driver).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
@@ -165,25 +165,4 @@ fn build(folder: &Path) -> Result<PathBuf> {
     let errors = String::from_utf8_lossy(&output.stderr);
     let first = errors.lines().find(|line| line.contains("error")).unwrap_or("no message");
     Err(format!("the C driver does not build ({first}); install libseccomp-dev").into())
-}
-
-/// A folder that goes when it is no longer used.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new() -> Result<Folder> {
-        let path = env::temp_dir().join(format!("callgate-bench-{}", std::process::id()));
-        fs::create_dir(&path)?;
-        Ok(Folder(path))
-    }
-
-    fn path(&self) -> &Path {
-        &self.0
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
 }

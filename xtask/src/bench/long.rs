@@ -1,8 +1,6 @@
-//! A program as long as the kernel takes them.
+//! A program of any length, and so one as long as the kernel takes them.
 
-use callgate_bpf::{
-    Action, ByteOrder, Condition, Instruction, Layout, MAX_INSTRUCTIONS, Op, Operand, Program,
-};
+use callgate_bpf::{Action, ByteOrder, Condition, Instruction, Layout, Op, Operand, Program};
 use callgate_syscalls::Abi;
 
 /// Instructions for one number: see [`program`].
@@ -31,12 +29,13 @@ impl Shape {
 }
 
 /// Allows each of some hundreds of numbers for two values of one of its arguments, which differ
-/// from number to number, one comparison after the other. 4,096 instructions.
+/// from number to number, one comparison after the other; so many
+/// instructions in all.
 ///
 /// # Panics
 ///
-/// Never: the program is valid.
-pub fn program(shape: Shape) -> Program {
+/// When the length is below 5 or above [`MAX_INSTRUCTIONS`](callgate_bpf::MAX_INSTRUCTIONS).
+pub fn program(shape: Shape, length: usize) -> Program {
     let order = ByteOrder::Little;
     let equal = |k, jt, jf| Op::Branch { condition: Condition::Eq, operand: Operand::K(k), jt, jf };
     let (allow, refuse) = (Action::Allow.raw().0, Action::Errno(1).raw().0);
@@ -44,7 +43,7 @@ pub fn program(shape: Shape) -> Program {
     // Over the refusal at the end of each block.
     let over = u8::from(shape == Shape::FallsThrough);
     let mut argument = 0u8;
-    for number in (0u32..).take((MAX_INSTRUCTIONS - 1 - ops.len()) / BLOCK) {
+    for number in (0u32..).take((length - 1 - ops.len()) / BLOCK) {
         let value = number.wrapping_mul(0x9e37_79b9);
         ops.extend([
             Op::Load(0),
@@ -59,7 +58,7 @@ pub fn program(shape: Shape) -> Program {
         ]);
         argument = (argument + 1) % 6;
     }
-    while ops.len() < MAX_INSTRUCTIONS - 1 {
+    while ops.len() < length - 1 {
         ops.push(Op::Load(0));
     }
     ops.push(Op::Return(refuse));
@@ -69,14 +68,14 @@ pub fn program(shape: Shape) -> Program {
 
 #[cfg(test)]
 mod tests {
-    use callgate_bpf::{SeccompData, ShiftRule, SyscallNr};
+    use callgate_bpf::{MAX_INSTRUCTIONS, SeccompData, ShiftRule, SyscallNr};
 
     use super::*;
 
     #[test]
     fn it_is_as_long_as_can_be_and_allows_what_it_says() {
         for shape in Shape::ALL {
-            let program = program(shape);
+            let program = program(shape, MAX_INSTRUCTIONS);
             assert_eq!(program.len(), MAX_INSTRUCTIONS);
             let mut data = SeccompData::new(Abi::X86_64.audit(), SyscallNr(7));
             let answer = |data: &SeccompData| {
@@ -99,7 +98,8 @@ mod tests {
         let traced = |shape| {
             let mut data = SeccompData::new(Abi::X86_64.audit(), SyscallNr(7));
             data.args[1] = 1;
-            program(shape).run_traced(&data.words(ByteOrder::Little), ShiftRule::default())
+            program(shape, MAX_INSTRUCTIONS)
+                .run_traced(&data.words(ByteOrder::Little), ShiftRule::default())
         };
         let [refuses, falls] = Shape::ALL.map(traced);
         assert_eq!(refuses.action, falls.action);

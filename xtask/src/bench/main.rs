@@ -1,7 +1,10 @@
 //! The measuring half of `cargo xtask bench`.
 
+mod commands;
 mod counts;
 mod docs;
+mod evaluating;
+mod folder;
 mod inputs;
 mod install;
 mod libseccomp;
@@ -105,6 +108,10 @@ fn measure(options: &Options) -> Result<bool> {
     report.try_add("callgate run", start::measure(2 * options.repeat));
     progress("the proof");
     report.add(proof::measure(&subject, &alike, &peers, options.repeat)?);
+    progress("evaluating calls");
+    report.add(evaluating::measure(&subject, &alike, &peers, options.repeat)?);
+    progress("looking at a filter");
+    report.try_add("looking at a filter", commands::measure(options.repeat));
 
     if options.json {
         println!("{}", report.json());

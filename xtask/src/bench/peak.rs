@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path, process::Command};
 
-use callgate_bpf::{ByteOrder, Layout, Program, ShiftRule};
+use callgate_bpf::{ByteOrder, Layout, MAX_INSTRUCTIONS, Program, ShiftRule};
 use callgate_verdict::Manager;
 
 use crate::{
@@ -55,7 +55,7 @@ pub fn child(args: &[String]) -> Result<()> {
         [task] if task == "start" => drop(Subject::new()?),
         [task, name] if task == "long" => {
             let shape = Shape::ALL.into_iter().find(|shape| shape.name() == name);
-            let program = long::program(shape.ok_or("not a shape")?);
+            let program = long::program(shape.ok_or("not a shape")?, MAX_INSTRUCTIONS);
             Manager::new(*program.layout()).program(&program, ShiftRule::default())?;
         }
         [task, one, other] if task == "compare" => {

@@ -1,17 +1,16 @@
-//! The verdict diagrams: how long they take, how large they are; and the interpreter.
+//! The verdict diagrams: how long they take, how large they are.
 
 use std::{hint::black_box, time::Duration};
 
-use callgate_bpf::{Program, ShiftRule};
+use callgate_bpf::{MAX_INSTRUCTIONS, Program, ShiftRule};
 use callgate_verdict::{Diagram, Manager, TooComplex};
 
 use crate::{
     Result,
-    inputs::{self, Calls},
     libseccomp::Peer,
     long::{self, Shape},
     peak::{self, Task},
-    report::{Quantity, Row, Section, float},
+    report::{Quantity, Row, Section},
     subject::{Alike, Subject},
     timing::{Samples, time},
 };
@@ -37,7 +36,6 @@ pub fn measure(subject: &Subject, alike: &Alike, peers: &[Peer], repeat: usize) 
     for shape in Shape::ALL {
         longest(&mut section, shape, repeat.div_ceil(10))?;
     }
-    interpreter(&mut section, alike, peers, repeat);
     Ok(section)
 }
 
@@ -114,7 +112,7 @@ fn forms(section: &mut Section, linear: &Peer, tree: &Peer, repeat: usize) -> Re
 fn longest(section: &mut Section, shape: Shape, repeat: usize) -> Result<()> {
     const TARGET: &str = "under 1 s";
     let what = format!("4096 instructions, {}", shape.name());
-    let program = long::program(shape);
+    let program = long::program(shape, MAX_INSTRUCTIONS);
     let mut samples = Samples::default();
     let mut nodes = 0;
     for _ in 0..repeat {
@@ -147,30 +145,4 @@ fn memory(section: &mut Section, task: Task<'_>) -> Result<()> {
 
 fn diagram(manager: &mut Manager, program: &Program) -> Result<Diagram> {
     Ok(manager.program(program, ShiftRule::default())?)
-}
-
-/// Calls a second that the interpreter answers.
-fn interpreter(section: &mut Section, alike: &Alike, peers: &[Peer], repeat: usize) {
-    let order = alike.program.layout().byte_order;
-    let calls = inputs::of(&alike.ruleset);
-    let inputs: Vec<[u32; 16]> =
-        calls.iter().flat_map(Calls::all).map(|(data, _)| data.words(order)).collect();
-    let own = ("callgate", &alike.program);
-    let others = peers.iter().map(|peer| (peer.name.as_str(), &peer.program));
-    for (name, program) in std::iter::once(own).chain(others) {
-        let mut samples = Samples::default();
-        for _ in 0..repeat {
-            let (elapsed, ()) = time(|| {
-                for words in &inputs {
-                    black_box(program.run(black_box(words), ShiftRule::default()));
-                }
-            });
-            samples.add(elapsed);
-        }
-        let rate = |time: Duration| Quantity::Rate(float(inputs.len()) / time.as_secs_f64());
-        section.add(
-            Row::new(format!("interpreter, calls a second: {name}"), rate(samples.minimum()))
-                .median(rate(samples.median())),
-        );
-    }
 }

@@ -33,6 +33,8 @@ pub struct Row {
 pub enum Quantity {
     /// How long it took.
     Time(Duration),
+    /// How long it took, where that is far below a microsecond.
+    Nanoseconds(f64),
     /// How many there are.
     Count(usize),
     /// How many there are on average.
@@ -206,7 +208,9 @@ impl Quantity {
         match self {
             Quantity::Time(time) => Some(time.as_secs_f64()),
             Quantity::Count(count) | Quantity::Bytes(count) => Some(float(*count)),
-            Quantity::Mean(number) | Quantity::Rate(number) => Some(*number),
+            Quantity::Mean(number) | Quantity::Rate(number) | Quantity::Nanoseconds(number) => {
+                Some(*number)
+            }
             Quantity::Answer(_) | Quantity::None(_) => None,
         }
     }
@@ -214,6 +218,7 @@ impl Quantity {
     fn unit(&self) -> &'static str {
         match self {
             Quantity::Time(_) => "seconds",
+            Quantity::Nanoseconds(_) => "nanoseconds",
             Quantity::Count(_) | Quantity::Mean(_) => "count",
             Quantity::Bytes(_) => "bytes",
             Quantity::Rate(_) => "per second",
@@ -243,6 +248,7 @@ impl Quantity {
                 let places = if scaled < 10.0 { 2 } else { usize::from(scaled < 100.0) };
                 format!("{scaled:.places$} {unit}")
             }
+            Quantity::Nanoseconds(time) => format!("{time:.2} ns"),
             Quantity::Count(count) => count.to_string(),
             Quantity::Mean(mean) => format!("{mean:.1}"),
             Quantity::Bytes(bytes) => format!("{:.1} MB", float(*bytes) / 1e6),

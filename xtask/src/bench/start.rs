@@ -19,15 +19,15 @@ const LIMIT: Duration = Duration::from_millis(3);
 ///
 /// When the command does not end well, with callgate or without.
 pub fn measure(repeat: usize) -> Result<Section> {
-    let command = ["/bin/true", "/usr/bin/true"].into_iter().find(|path| Path::new(path).exists());
-    let command = command.ok_or("no program `true`")?;
+    let mut paths = ["/bin/true", "/usr/bin/true"].map(Path::new).into_iter();
+    let nothing_done = paths.find(|path| path.exists()).ok_or("no program `true`")?;
     let callgate = callgate()?;
     let (mut alone, mut under, mut nothing) =
         (Samples::default(), Samples::default(), Samples::default());
     for _ in 0..repeat {
-        alone.add(start(&mut Command::new(command))?);
-        under.add(start(Command::new(&callgate).args(["run", "--", command]))?);
-        nothing.add(start(Command::new(&callgate).arg("--version"))?);
+        alone.add(ended(&mut command(nothing_done), 0)?);
+        under.add(ended(command(&callgate).args(["run", "--"]).arg(nothing_done), 0)?);
+        nothing.add(ended(command(&callgate).arg("--version"), 0)?);
     }
 
     let mut section = Section::new("Starting a command");
@@ -43,17 +43,32 @@ pub fn measure(repeat: usize) -> Result<Section> {
     Ok(section)
 }
 
-fn start(command: &mut Command) -> Result<Duration> {
-    let silent = command.stdin(Stdio::null()).stdout(Stdio::null());
-    let (elapsed, status) = time(|| silent.status());
+/// A command that is to be silent.
+pub fn command(program: &Path) -> Command {
+    let mut command = Command::new(program);
+    command.stdin(Stdio::null()).stdout(Stdio::null());
+    command
+}
+
+/// How long the command takes, from start to end.
+///
+/// # Errors
+///
+/// When it ends with another status.
+pub fn ended(command: &mut Command, with: i32) -> Result<Duration> {
+    let (elapsed, status) = time(|| command.status());
     match status?.code() {
-        Some(0) => Ok(elapsed),
+        Some(code) if code == with => Ok(elapsed),
         other => Err(format!("{:?} ended with {other:?}", command.get_program()).into()),
     }
 }
 
 /// The binary beside this program, which `cargo xtask bench` has built before.
-fn callgate() -> Result<PathBuf> {
+///
+/// # Errors
+///
+/// When it is not there.
+pub fn callgate() -> Result<PathBuf> {
     let own = std::env::current_exe()?;
     let folder = own.ancestors().nth(2).ok_or("no folder above this program")?;
     let binary = folder.join("callgate");

@@ -3,7 +3,7 @@
 pub mod format;
 mod statistics;
 
-pub use self::format::{ProgramForm, listing};
+pub use self::format::ProgramForm;
 
 use std::{path::PathBuf, time::Instant};
 

@@ -2,7 +2,7 @@
 
 mod rows;
 
-pub use self::rows::{call, counts, preferred, verb};
+pub use self::rows::{call, counts, preferred, verb, write_call};
 
 use callgate_verdict::TooComplex;
 use clap::Args as ClapArgs;

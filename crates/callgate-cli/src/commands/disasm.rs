@@ -1,13 +1,15 @@
-//! `callgate disasm`: one instruction a line.
+//! `callgate disasm`: one instruction a line, or a drawing.
 
-use callgate_bpf::{ByteOrder, Instruction, Layout, Program, disasm::Listing};
+mod dot;
+
+use callgate_bpf::{Instruction, Layout, Program, disasm::Listing};
 use clap::Args as ClapArgs;
 
-use super::{Answer, Failure, compile::listing};
+use super::{Answer, Failure};
 use crate::{
     names::SyscallNames,
     output, report,
-    source::{Source, Stack, other_byte_order},
+    source::{Source, other_byte_order},
     target::{ByteOrderArgs, ReadingArgs, TargetArgs, resolve},
 };
 
@@ -15,7 +17,8 @@ const AFTER_HELP: &str = "\
 Examples:
   callgate disasm docker-default
   callgate disasm filter.bpf
-  callgate disasm --arch s390x filter.bpf";
+  callgate disasm --arch s390x filter.bpf
+  callgate disasm filter.bpf --graph | dot -Tsvg -o filter.svg";
 
 /// List a program: names for system calls, arguments, actions and constants
 #[derive(ClapArgs, Debug)]
@@ -23,6 +26,10 @@ Examples:
 pub struct Args {
     /// A program, or a profile to compile first
     source: String,
+
+    /// Draw the control-flow graph, in Graphviz's language DOT
+    #[arg(long)]
+    graph: bool,
 
     #[command(flatten)]
     reading: ReadingArgs,
@@ -35,13 +42,31 @@ pub struct Args {
 }
 
 pub fn main(args: Args) -> Result<Answer, Failure> {
-    match Source::open(&args.source, args.reading.dialect())? {
+    let order = args.order.order(args.target.arch.first().copied());
+    let layout = Layout::seccomp(order);
+    let render = if args.graph { dot::text } else { text };
+    let named = |program| Listing::new(program).with_names(&SyscallNames);
+    let listings = match Source::open(&args.source, args.reading.dialect())? {
         Source::Program { name, bytes } => {
-            program(&name, &bytes, args.order.order(args.target.arch.first().copied()))
+            // What the kernel would not take is listed too.
+            let (chunks, _) = bytes.as_chunks::<8>();
+            let instructions: Vec<Instruction> =
+                chunks.iter().map(|&bytes| Instruction::from_bytes(bytes, order)).collect();
+            let listing = Listing::of_instructions(&instructions, &layout);
+            output::print(&render(&[(String::new(), listing.with_names(&SyscallNames))]))?;
+            let Err(invalid) = Program::new(instructions, layout) else {
+                return Ok(Answer::Yes);
+            };
+            let hint = other_byte_order(&bytes, order);
+            report::warning(format!(
+                "{name}: the kernel would refuse this program: {invalid}{hint}"
+            ));
+            return Ok(Answer::No);
         }
         Source::Stack(stack) => {
-            output::print(&listings(&stack))?;
-            Ok(Answer::Yes)
+            let titled = |(index, program)| (stack.filter_name(index), named(program));
+            let listings: Vec<_> = stack.programs.iter().enumerate().map(titled).collect();
+            render(&listings)
         }
         Source::Profile(mut profile) => {
             let target = args.target.target()?;
@@ -50,38 +75,19 @@ pub fn main(args: Args) -> Result<Answer, Failure> {
             let ruleset = ruleset.ok_or(Failure::Reported)?;
             let compiled = callgate_compile::compile(&ruleset)
                 .map_err(|error| format!("{}: {error}", profile.name))?;
-            output::print(&listing(compiled.program()))?;
-            Ok(Answer::Yes)
+            render(&[(String::new(), named(compiled.program()))])
         }
-    }
-}
-
-/// One filter after the other, newest first as the kernel runs them.
-fn listings(stack: &Stack) -> String {
-    let one = |(index, program)| match stack.programs.len() {
-        1 => listing(program),
-        _ => format!("; {}\n{}", stack.filter_name(index), listing(program)),
     };
-    let all: Vec<String> = stack.programs.iter().enumerate().map(one).collect();
-    all.join("\n")
+    output::print(&listings)?;
+    Ok(Answer::Yes)
 }
 
-/// Lists what is there, and says so when the kernel would not take it.
-fn program(name: &str, bytes: &[u8], order: ByteOrder) -> Result<Answer, Failure> {
-    let layout = Layout::seccomp(order);
-    let (chunks, _) = bytes.as_chunks::<8>();
-    let instructions: Vec<Instruction> =
-        chunks.iter().map(|&bytes| Instruction::from_bytes(bytes, order)).collect();
-    let listing = Listing::of_instructions(&instructions, &layout).with_names(&SyscallNames);
-    output::print(&listing.to_string())?;
-    match Program::new(instructions, layout) {
-        Ok(_) => Ok(Answer::Yes),
-        Err(invalid) => {
-            let hint = other_byte_order(bytes, order);
-            report::warning(format!(
-                "{name}: the kernel would refuse this program: {invalid}{hint}"
-            ));
-            Ok(Answer::No)
-        }
-    }
+/// One listing after the other; where there are several, each under its title.
+fn text(listings: &[(String, Listing<'_>)]) -> String {
+    let one = |(title, listing): &(String, Listing<'_>)| match listings.len() {
+        1 => listing.to_string(),
+        _ => format!("; {title}\n{listing}"),
+    };
+    let all: Vec<String> = listings.iter().map(one).collect();
+    all.join("\n")
 }

@@ -1,18 +1,27 @@
 //! `callgate eval`: what a filter answers to a call, and why.
 
 pub mod calls;
+mod judge;
 
-use std::{fmt::Write, fs, io::Read};
+use std::{
+    fmt::Write,
+    fs::File,
+    io::{self, BufRead, BufReader},
+};
 
-use callgate_bpf::{Action, Program, SeccompData, Traced, disasm::Listing};
-use callgate_policy::Decision;
+use callgate_bpf::{Program, RawAction, SeccompData, Traced, disasm::Listing};
+use callgate_verdict::Manager;
 use clap::Args as ClapArgs;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{Answer, Failure, diff::verb};
+use self::judge::{By, Judge};
+use super::{
+    Answer, Failure,
+    diff::{call, write_call},
+};
 use crate::{
-    meaning::{Context, Meaning, Origin, entry_place},
+    meaning::{Context, Meaning, Origin},
     names::SyscallNames,
     output,
     source::live::filter_name,
@@ -22,7 +31,8 @@ use crate::{
 const AFTER_HELP: &str = "\
 Arguments are numbers (decimal, 0x…, 0…) or names of constants joined by |; those left out are 0.
 A file of calls has one on a line: `name arg arg`, or what strace prints (`name(arg, …) = …`; what is
-no number or constant counts as 0, as do pointers' targets).
+no number or constant counts as 0, as do pointers' targets). Each is answered as it is read, so a
+file may be of any length.
 
 Exit status: 0 the call runs (all of them do), 1 it does not, 2 error.
 
@@ -86,55 +96,109 @@ pub fn main(args: Args) -> Result<Answer, Failure> {
         Some(&abi) => abi,
         None => crate::target::native()?,
     };
-    let calls = match &args.calls {
-        None => vec![calls::one(abi, &args.call)?],
-        Some(file) => calls::file(abi, file, &read(file)?)?,
-    };
+    if args.source == "-" && args.calls.as_deref() == Some("-") {
+        Err("standard input can be the filter or the calls, not both".to_owned())?;
+    }
+    // What is wrong with the calls is told before a long filter is read.
+    let call = args.calls.is_none().then(|| calls::one(abi, &args.call)).transpose()?;
+    let file = args.calls.as_deref().map(open).transpose()?;
     let context = Context::new(args.reading)?;
     let mut manager = context.manager();
     let meaning = context.read(&mut manager, &args.source)?;
     let programs = programs(&meaning, args.trace)?;
-    let mut all_run = true;
-    let mut answers = Vec::new();
-    for data in &calls {
-        let word = manager.decide(meaning.raw, data);
-        let action = word.action();
-        all_run &= action.runs_call();
-        let runs: Vec<Traced> = programs
-            .iter()
-            .map(|program| program.run_traced(&data.words(context.order()), context.shifts()))
-            .collect();
-        let decisive = decisive(&runs);
-        let answer = Json {
-            call: super::diff::call(data),
-            action: action.to_string(),
+    let mut report = Report {
+        judge: Judge::new(&meaning, &context),
+        manager: &manager,
+        meaning: &meaning,
+        listings: if args.trace { programs.iter().map(lines).collect() } else { Vec::new() },
+        programs,
+        context: &context,
+        json: args.json.then(Vec::new),
+        trace: args.trace,
+        text: String::new(),
+        all_run: true,
+    };
+    if let Some(call) = call {
+        report.add(&call)?;
+    }
+    if let (Some(name), Some(file)) = (&args.calls, file) {
+        let read = calls::each(abi, name, file, |call| report.add(call));
+        // What was answered before an error is not lost.
+        output::print(&report.text)?;
+        report.text.clear();
+        read?;
+    }
+    report.finish()
+}
+
+/// Answers call after call.
+struct Report<'a> {
+    judge: Judge<'a>,
+    manager: &'a Manager,
+    meaning: &'a Meaning,
+    context: &'a Context,
+    /// What is run, newest first, to show the way; the lines of each.
+    programs: Vec<Program>,
+    listings: Vec<Vec<String>>,
+    trace: bool,
+    /// With --json, what will be printed when all is well.
+    json: Option<Vec<Json>>,
+    /// What is yet to be printed.
+    text: String,
+    all_run: bool,
+}
+
+impl Report<'_> {
+    fn add(&mut self, data: &SeccompData) -> Result<(), Failure> {
+        /// Large enough that writing costs nothing beside the rest.
+        const AT_ONCE: usize = 1 << 16;
+        let (word, by) = self.judge.decide(data);
+        debug_assert_eq!(word, self.manager.decide(self.meaning.raw, data), "{data:?}");
+        self.all_run &= word.action().runs_call();
+        if let Some(mut list) = self.json.take() {
+            list.push(self.object(data, word, by));
+            self.json = Some(list);
+            return Ok(());
+        }
+        write_call(&mut self.text, data);
+        self.text.push_str(self.judge.sentence(word, by));
+        if self.trace {
+            let runs = self.runs(data);
+            write_trace(&mut self.text, &self.listings, &runs);
+        }
+        if self.text.len() >= AT_ONCE {
+            output::print(&self.text)?;
+            self.text.clear();
+        }
+        Ok(())
+    }
+
+    fn finish(self) -> Result<Answer, Failure> {
+        match self.json {
+            Some(list) => output::print_json(&list)?,
+            None => output::print(&self.text)?,
+        }
+        Ok(if self.all_run { Answer::Yes } else { Answer::No })
+    }
+
+    fn object(&self, data: &SeccompData, word: RawAction, by: By) -> Json {
+        let stack = matches!(self.meaning.origin, Origin::Stack(_));
+        let runs = if self.trace || stack { self.runs(data) } else { Vec::new() };
+        Json {
+            call: call(data),
+            action: word.action().to_string(),
             word: word.0,
-            decided_by: decided_by(&meaning, data, decisive, &runs),
-            path: decisive.map(|filter| runs[filter].path.clone()).filter(|_| args.trace),
-            filters: match &meaning.origin {
-                Origin::Stack(_) => filters(&runs, args.trace),
-                _ => Vec::new(),
-            },
-        };
-        if args.json {
-            answers.push(answer);
-        } else {
-            output::print(&format!(
-                "{}: {} {}, by {}\n",
-                answer.call,
-                meaning.name,
-                verb(action),
-                answer.decided_by
-            ))?;
-            if args.trace {
-                output::print(&trace(&programs, &runs))?;
-            }
+            decided_by: self.judge.reason(by),
+            path: decisive(&runs).map(|filter| runs[filter].path.clone()).filter(|_| self.trace),
+            filters: if stack { filters(&runs, self.trace) } else { Vec::new() },
         }
     }
-    if args.json {
-        output::print_json(&answers)?;
+
+    fn runs(&self, data: &SeccompData) -> Vec<Traced> {
+        let words = data.words(self.context.order());
+        let shifts = self.context.shifts();
+        self.programs.iter().map(|program| program.run_traced(&words, shifts)).collect()
     }
-    Ok(if all_run { Answer::Yes } else { Answer::No })
 }
 
 /// The programs that are run; a profile is only compiled to be looked at.
@@ -161,62 +225,33 @@ fn filters(runs: &[Traced], trace: bool) -> Vec<JsonFilter> {
     runs.iter().enumerate().map(one).collect()
 }
 
-/// What decided: a rule of the text, or an instruction.
-fn decided_by(
-    meaning: &Meaning,
-    data: &SeccompData,
-    decisive: Option<usize>,
-    runs: &[Traced],
-) -> String {
-    let last = |filter: usize| runs[filter].path.last().copied().unwrap_or(0);
-    match (&meaning.origin, decisive) {
-        (Origin::Program(_), _) => format!("instruction {}", last(0)),
-        (Origin::Stack(_), None) => "nothing: no filter holds it".to_owned(),
-        (Origin::Stack(stack), Some(_)) if runs.len() > 1 && allowed(runs) => {
-            format!("all {} filters", stack.programs.len())
-        }
-        (Origin::Stack(stack), Some(filter)) => {
-            format!("instruction {} of {}", last(filter), stack.filter_name(filter))
-        }
-        (Origin::Profile { profile, ruleset }, _) => match ruleset.decide(data).1 {
-            Decision::Rule(rule) => entry_place(profile, rule.entry),
-            Decision::Newer => "the rule on calls newer than every one that it names".to_owned(),
-            Decision::OtherAbi => "the rule on architectures that it does not name".to_owned(),
-            _ => "its default".to_owned(),
-        },
-    }
-}
-
-/// Whether no filter said anything stronger than ALLOW.
-fn allowed(runs: &[Traced]) -> bool {
-    runs.iter().all(|run| run.action.action() == Action::Allow)
+/// The lines of a program, each at its instruction's index.
+fn lines(program: &Program) -> Vec<String> {
+    let listing = Listing::new(program).with_names(&SyscallNames).to_string();
+    listing.lines().map(str::to_owned).collect()
 }
 
 /// The instructions that were executed, filter by filter.
-fn trace(programs: &[Program], runs: &[Traced]) -> String {
-    let mut text = String::new();
-    for (index, (program, run)) in programs.iter().zip(runs).enumerate() {
-        if programs.len() > 1 {
-            let _ =
-                writeln!(text, "  {}: {}", filter_name(index, programs.len()), run.action.action());
+fn write_trace(text: &mut String, listings: &[Vec<String>], runs: &[Traced]) {
+    for (index, (lines, run)) in listings.iter().zip(runs).enumerate() {
+        if runs.len() > 1 {
+            let name = filter_name(index, runs.len());
+            let _ = writeln!(text, "  {name}: {}", run.action.action());
         }
-        let listing = Listing::new(program).with_names(&SyscallNames).to_string();
-        let lines: Vec<&str> = listing.lines().collect();
         for &step in &run.path {
             let _ = writeln!(text, "  {}", lines[step]);
         }
     }
-    text
 }
 
-fn read(file: &str) -> Result<String, Failure> {
-    let mut bytes = Vec::new();
-    if file == "-" {
-        std::io::stdin().lock().read_to_end(&mut bytes)?;
-    } else {
-        bytes = fs::read(file).map_err(|error| format!("{file}: {error}"))?;
-    }
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
+fn open(file: &str) -> Result<Box<dyn BufRead>, Failure> {
+    Ok(match file {
+        "-" => Box::new(BufReader::new(io::stdin())),
+        _ => {
+            let file = File::open(file).map_err(|error| format!("{file}: {error}"))?;
+            Box::new(BufReader::with_capacity(1 << 16, file))
+        }
+    })
 }
 
 /// The schema of what --json prints.

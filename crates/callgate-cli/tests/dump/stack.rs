@@ -68,6 +68,12 @@ fn every_verb_takes_all_filters_together() {
         "; filter 3 of 3 (the newest)\n…; filter 2 of 3\n…; filter 1 of 3 (the oldest)\n…",
         "",
     );
+    scratch.callgate(&["disasm", source, "--graph"]).run().is_like(
+        0,
+        "digraph {\n…  subgraph cluster_0 {\n    label=\"filter 3 of 3 (the newest)\";\n    f0_0000 […\
+         …subgraph cluster_2 {\n    label=\"filter 1 of 3 (the oldest)\";\n    f2_0000 […  }\n}\n",
+        "",
+    );
     scratch.callgate(&["explain", source, "--syscall", "mkdir"]).run().is_like(0, "…EDEADLK…", "");
     scratch.callgate(&["explain", source, "--allows", "chroot"]).run().is_like(1, "…", "");
 

@@ -1,6 +1,9 @@
 //! Differences as a person would say them, alike ones together.
 
-use std::{collections::BTreeMap, fmt::Write};
+use std::{
+    collections::BTreeMap,
+    fmt::{self, Write},
+};
 
 use callgate_bpf::{Action, Architecture, SeccompData, SyscallNr};
 use callgate_syscalls::{Abi, Arg, errno, from_audit, syscall};
@@ -191,34 +194,51 @@ fn arguments(arch: Architecture, nr: SyscallNr) -> Option<&'static [Arg]> {
 
 fn interval((first, last): (u64, u64)) -> String {
     match (first, last) {
-        _ if first == last => number(first),
-        (0, last) => format!("at most {}", number(last)),
-        (first, u64::MAX) => format!("at least {}", number(first)),
-        _ => format!("{} to {}", number(first), number(last)),
+        _ if first == last => Number(first).to_string(),
+        (0, last) => format!("at most {}", Number(last)),
+        (first, u64::MAX) => format!("at least {}", Number(first)),
+        _ => format!("{} to {}", Number(first), Number(last)),
     }
 }
 
 /// Decimal where that is how people write it.
-fn number(value: u64) -> String {
-    if value < 0x1_0000 { value.to_string() } else { format!("{value:#x}") }
+struct Number(u64);
+
+impl fmt::Display for Number {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0 < 0x1_0000 { write!(f, "{}", self.0) } else { write!(f, "{:#x}", self.0) }
+    }
 }
 
 /// `socket(40, 0, 0)`, with the architecture where it is not this machine's own.
 pub fn call(data: &SeccompData) -> String {
+    let mut text = String::new();
+    write_call(&mut text, data);
+    text
+}
+
+/// [`call`], at the end of a text.
+pub fn write_call(text: &mut String, data: &SeccompData) {
     let abi = abi_of(data.arch, data.nr);
     let name = abi.and_then(|abi| abi.name_of(data.nr));
-    let count = arguments(data.arch, data.nr).map_or_else(
+    let count = name.and_then(syscall).filter(|facts| facts.args_known).zip(abi).map_or_else(
         || 6 - data.args.iter().rev().take_while(|&&value| value == 0).count(),
-        <[Arg]>::len,
+        |(facts, abi)| facts.args_on(abi).len(),
     );
-    let values: Vec<String> = data.args.iter().take(count).map(|&value| number(value)).collect();
-    let name = name.map_or_else(|| format!("syscall {}", data.nr), str::to_owned);
-    let place = match abi {
-        Some(abi) if Some(abi) == Abi::native() => String::new(),
-        Some(abi) => format!(" on {}", abi.name()),
-        None => format!(" on architecture {:?}", data.arch),
+    let _ = match name {
+        Some(name) => write!(text, "{name}("),
+        None => write!(text, "syscall {}(", data.nr),
     };
-    format!("{name}({}){place}", values.join(", "))
+    for (index, &value) in data.args.iter().take(count).enumerate() {
+        text.push_str(if index == 0 { "" } else { ", " });
+        let _ = write!(text, "{}", Number(value));
+    }
+    text.push(')');
+    let _ = match abi {
+        Some(abi) if Some(abi) == Abi::native() => Ok(()),
+        Some(abi) => write!(text, " on {}", abi.name()),
+        None => write!(text, " on architecture {:?}", data.arch),
+    };
 }
 
 fn names(abi: Abi, difference: &Difference) -> Vec<&'static str> {

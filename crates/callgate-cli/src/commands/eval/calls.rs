@@ -1,7 +1,17 @@
 //! Calls as people and strace write them.
 
+use std::{
+    collections::HashMap,
+    io::{BufRead, Read as _},
+};
+
 use callgate_bpf::{SeccompData, SyscallNr};
 use callgate_syscalls::{Abi, constants, syscall};
+
+use crate::commands::Failure;
+
+/// Longest line that is read, in bytes.
+const LINE_LIMIT: u64 = 1 << 20;
 
 /// A call from words: a name or number, and arguments.
 ///
@@ -9,42 +19,127 @@ use callgate_syscalls::{Abi, constants, syscall};
 ///
 /// When the ABI has no such call, or a word is neither a number nor a constant.
 pub fn one(abi: Abi, words: &[String]) -> Result<SeccompData, String> {
-    let Some((name, arguments)) = words.split_first() else {
-        return Err("no system call is named".to_owned());
-    };
-    let mut data = SeccompData::new(abi.audit(), number(abi, name)?);
-    if arguments.len() > data.args.len() {
-        return Err(format!("{name}: {} arguments, and a call has six at most", arguments.len()));
-    }
-    for (index, word) in arguments.iter().enumerate() {
-        data.args[index] = value(abi, word)
-            .ok_or_else(|| format!("{name}: `{word}` is neither a number nor a known constant"))?;
-    }
-    Ok(data)
+    Reader::new(abi).words(words.iter().map(String::as_str))
 }
 
-/// Calls, one on a line; blank lines, and lines of strace that are no call, are passed over.
+/// A call as it stands on a line; none on a line that is no call.
 ///
 /// # Errors
 ///
-/// Names the line of a call that the ABI has not.
-pub fn file(abi: Abi, file: &str, text: &str) -> Result<Vec<SeccompData>, String> {
-    let mut calls = Vec::new();
-    for (index, line) in text.lines().enumerate() {
-        let place = |error: String| format!("{file}:{}: {error}", index + 1);
+/// As [`one`].
+pub fn written(abi: Abi, line: &str) -> Result<Option<SeccompData>, String> {
+    Reader::new(abi).line(line)
+}
+
+/// Calls, one on a line, each handed on as it is read; blank lines, and lines of strace that are
+/// no call, are passed over.
+///
+/// # Errors
+///
+/// Names the line of a call that the ABI has not; those before it have been handed on. And as
+/// `take`.
+pub fn each(
+    abi: Abi,
+    file: &str,
+    mut text: impl BufRead,
+    mut take: impl FnMut(&SeccompData) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let mut reader = Reader::new(abi);
+    let mut line = Vec::new();
+    for number in 1.. {
+        line.clear();
+        let read = text.by_ref().take(LINE_LIMIT).read_until(b'\n', &mut line);
+        let place = |error: String| format!("{file}:{number}: {error}");
+        match read.map_err(|error| format!("{file}: {error}"))? {
+            0 => break,
+            length if u64::try_from(length).is_ok_and(|length| length == LINE_LIMIT) => {
+                Err(place(format!("longer than {} KiB, so no call", LINE_LIMIT >> 10)))?;
+            }
+            _ => {}
+        }
+        if let Some(call) = reader.line(&String::from_utf8_lossy(&line)).map_err(place)? {
+            take(&call)?;
+        }
+    }
+    Ok(())
+}
+
+/// Reads calls of one ABI.
+struct Reader {
+    abi: Abi,
+    /// The constants that were asked for, since finding one takes longer than all else.
+    constants: HashMap<String, Option<u64>>,
+}
+
+impl Reader {
+    fn new(abi: Abi) -> Reader {
+        Reader { abi, constants: HashMap::new() }
+    }
+
+    /// The call of a line, if it has one.
+    fn line(&mut self, line: &str) -> Result<Option<SeccompData>, String> {
         let line = without_pid(line.trim());
         if line.is_empty() || line.starts_with(['#', '+', '-', '<', '.']) {
-            continue;
+            return Ok(None);
         }
-        calls.push(match line.split_once('(') {
-            Some((name, rest)) => traced(abi, name, rest).map_err(place)?,
-            None => {
-                let words: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
-                one(abi, &words).map_err(place)?
-            }
-        });
+        match line.split_once('(') {
+            Some((name, rest)) => self.traced(name, rest),
+            None => self.words(line.split_ascii_whitespace()),
+        }
+        .map(Some)
     }
-    Ok(calls)
+
+    fn words<'a>(
+        &mut self,
+        mut words: impl Iterator<Item = &'a str>,
+    ) -> Result<SeccompData, String> {
+        let name = words.next().ok_or("no system call is named")?;
+        let mut data = SeccompData::new(self.abi.audit(), number(self.abi, name)?);
+        for (index, word) in words.enumerate() {
+            let place = data.args.get_mut(index);
+            let place = place.ok_or_else(|| format!("{name}: a call has six arguments at most"))?;
+            *place = self.value(word).ok_or_else(|| {
+                format!("{name}: `{word}` is neither a number nor a known constant")
+            })?;
+        }
+        Ok(data)
+    }
+
+    /// A line of strace behind the opening parenthesis.
+    fn traced(&mut self, name: &str, rest: &str) -> Result<SeccompData, String> {
+        let mut data = SeccompData::new(self.abi.audit(), number(self.abi, name.trim())?);
+        for (place, word) in data.args.iter_mut().zip(arguments(rest)) {
+            // `name=value` of clone and others.
+            let word = word.split_once('=').map_or(word, |(_, value)| value);
+            *place = self.value(word).unwrap_or(0);
+        }
+        Ok(data)
+    }
+
+    /// A number, or constants joined by `|`.
+    fn value(&mut self, word: &str) -> Option<u64> {
+        // Most words are one number.
+        integer(word).or_else(|| {
+            word.split('|').map(str::trim).try_fold(0, |sum, part| {
+                let value = integer(part).or_else(|| self.constant(part))?;
+                Some(sum | value)
+            })
+        })
+    }
+
+    fn constant(&mut self, name: &str) -> Option<u64> {
+        // Most words of strace are texts and structures.
+        let letter = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
+        if !name.bytes().all(letter) {
+            return None;
+        }
+        if let Some(&known) = self.constants.get(name) {
+            return known;
+        }
+        let value = constants::value_on(self.abi, name);
+        self.constants.insert(name.to_owned(), value);
+        value
+    }
 }
 
 /// `123 read(…)` and `[pid 123] read(…)` of `strace -f`.
@@ -62,43 +157,32 @@ fn without_pid(line: &str) -> &str {
     }
 }
 
-/// A line of strace behind the opening parenthesis.
-fn traced(abi: Abi, name: &str, rest: &str) -> Result<SeccompData, String> {
-    let mut data = SeccompData::new(abi.audit(), number(abi, name.trim())?);
-    for (index, word) in arguments(rest).into_iter().take(6).enumerate() {
-        // `name=value` of clone and others.
-        let word = word.split_once('=').map_or(word, |(_, value)| value);
-        data.args[index] = value(abi, word).unwrap_or(0);
-    }
-    Ok(data)
-}
-
 /// The text between commas, up to the closing parenthesis; what is within brackets, braces or
 /// quotes is one argument.
-fn arguments(text: &str) -> Vec<&str> {
-    let (mut depth, mut quoted, mut escaped) = (0usize, false, false);
-    let (mut start, mut found) = (0, Vec::new());
-    for (at, c) in text.char_indices() {
-        match c {
-            _ if escaped => escaped = false,
-            '\\' if quoted => escaped = true,
-            '"' => quoted = !quoted,
-            _ if quoted => {}
-            '[' | '{' | '(' => depth += 1,
-            ')' if depth == 0 => {
-                found.push(text[start..at].trim());
-                return found;
+fn arguments(text: &str) -> impl Iterator<Item = &str> {
+    let mut rest = Some(text);
+    std::iter::from_fn(move || {
+        let text = rest?;
+        let (mut depth, mut quoted, mut escaped) = (0usize, false, false);
+        // Everything that is looked for is ASCII, which no other character has a byte of.
+        for (at, byte) in text.bytes().enumerate() {
+            match byte {
+                _ if escaped => escaped = false,
+                b'\\' if quoted => escaped = true,
+                b'"' => quoted = !quoted,
+                _ if quoted => {}
+                b'[' | b'{' | b'(' => depth += 1,
+                b')' | b',' if depth == 0 => {
+                    rest = (byte == b',').then(|| &text[at + 1..]);
+                    return Some(text[..at].trim());
+                }
+                b']' | b'}' | b')' => depth = depth.saturating_sub(1),
+                _ => {}
             }
-            ']' | '}' | ')' => depth = depth.saturating_sub(1),
-            ',' if depth == 0 => {
-                found.push(text[start..at].trim());
-                start = at + 1;
-            }
-            _ => {}
         }
-    }
-    found.push(text[start..].trim());
-    found
+        rest = None;
+        Some(text.trim())
+    })
 }
 
 fn number(abi: Abi, name: &str) -> Result<SyscallNr, String> {
@@ -114,14 +198,6 @@ fn number(abi: Abi, name: &str) -> Result<SyscallNr, String> {
         let near = callgate_policy::suggest::syscall(name);
         let hint = near.map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
         format!("no architecture has a system call `{name}`{hint}")
-    })
-}
-
-/// A number, or constants joined by `|`.
-fn value(abi: Abi, word: &str) -> Option<u64> {
-    word.split('|').map(str::trim).try_fold(0, |sum, part| {
-        let value = integer(part).or_else(|| constants::value_on(abi, part))?;
-        Some(sum | value)
     })
 }
 
@@ -149,7 +225,12 @@ execve(\"/bin/ls\", [\"ls\", \"a)b\"], 0x7ffd /* 20 vars */) = 0
 77 +++ exited with 0 +++
 socket 40 1 0
 ";
-        let calls = file(Abi::X86_64, "calls", text).unwrap();
+        let mut calls = Vec::new();
+        each(Abi::X86_64, "calls", text.as_bytes(), |call| {
+            calls.push(*call);
+            Ok(())
+        })
+        .unwrap();
         let numbers: Vec<u32> = calls.iter().map(|call| call.nr.0).collect();
         assert_eq!(numbers, [59, 257, 56, 41]);
         assert_eq!(calls[1].args[2], 0o2000000);
@@ -158,9 +239,49 @@ socket 40 1 0
 
     #[test]
     fn words_are_numbers_or_constants() {
-        assert_eq!(value(Abi::X86_64, "-1"), Some(u64::MAX));
-        assert_eq!(value(Abi::X86_64, "0x10|CLONE_NEWUSER"), Some(0x1000_0010));
-        assert_eq!(value(Abi::X86_64, "017"), Some(15));
-        assert_eq!(value(Abi::X86_64, "\"text\""), None);
+        let mut reader = Reader::new(Abi::X86_64);
+        for (word, value) in [
+            ("-1", Some(u64::MAX)),
+            ("0x10|CLONE_NEWUSER", Some(0x1000_0010)),
+            // A second time, from what is remembered.
+            ("CLONE_NEWUSER", Some(0x1000_0000)),
+            ("017", Some(15)),
+            ("\"text\"", None),
+            ("CLONE_NEWUSE", None),
+            ("", None),
+        ] {
+            assert_eq!(reader.value(word), value, "{word}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_call_names_its_line() {
+        let mut calls = 0;
+        let mut read = |text: &str| {
+            let taken = each(Abi::X86_64, "calls", text.as_bytes(), |_| {
+                calls += 1;
+                Ok(())
+            });
+            taken.unwrap_err().to_string()
+        };
+        assert_eq!(
+            read("# before\nread 0\nraed 0\n"),
+            "calls:3: no architecture has a system call `raed`; did you mean `read`?"
+        );
+        assert_eq!(read("read 1 2 3 4 5 6 7"), "calls:1: read: a call has six arguments at most");
+        let long = format!("getpid\nread(\"{}\")", "x".repeat(1 << 20));
+        assert_eq!(read(&long), "calls:2: longer than 1024 KiB, so no call");
+        assert_eq!(calls, 2, "what stands before is taken");
+    }
+
+    #[test]
+    fn arguments_end_at_the_closing_parenthesis() {
+        let of = |text| arguments(text).collect::<Vec<_>>();
+        assert_eq!(
+            of("1, {a, b}, \"c,\\\")\", [d, e]) = 2, 3"),
+            ["1", "{a, b}", "\"c,\\\")\"", "[d, e]"]
+        );
+        assert_eq!(of("é, ü <unfinished ...>"), ["é", "ü <unfinished ...>"]);
+        assert_eq!(of(") = 0"), [""]);
     }
 }

@@ -31,7 +31,7 @@ impl Asked {
             Some(&abi) => abi,
             None => native()?,
         };
-        let call = calls::file(abi, "--allows", text)?.into_iter().next();
+        let call = calls::written(abi, text).map_err(|error| format!("--allows: {error}"))?;
         Ok(Asked { name, call })
     }
 
