@@ -126,14 +126,15 @@ fn value(abi: Abi, word: &str) -> Option<u64> {
 }
 
 fn integer(word: &str) -> Option<u64> {
-    if let Some(rest) = word.strip_prefix('-') {
-        return integer(rest).map(u64::wrapping_neg);
-    }
-    match word.as_bytes() {
-        [b'0', b'x' | b'X', ..] => u64::from_str_radix(&word[2..], 16).ok(),
-        [b'0', _, ..] => u64::from_str_radix(&word[1..], 8).ok(),
-        _ => word.parse().ok(),
-    }
+    let (negative, word) = word.strip_prefix('-').map_or((false, word), |rest| (true, rest));
+    let (radix, digits) = match word.as_bytes() {
+        [b'0', b'x' | b'X', ..] => (16, &word[2..]),
+        [b'0', _, ..] => (8, &word[1..]),
+        _ => (10, word),
+    };
+    // The standard library would take a sign here.
+    let value = u64::from_str_radix(digits, radix).ok().filter(|_| !digits.starts_with('+'))?;
+    Some(if negative { value.wrapping_neg() } else { value })
 }
 
 #[cfg(test)]
@@ -161,6 +162,8 @@ socket 40 1 0
         assert_eq!(value(Abi::X86_64, "-1"), Some(u64::MAX));
         assert_eq!(value(Abi::X86_64, "0x10|CLONE_NEWUSER"), Some(0x1000_0010));
         assert_eq!(value(Abi::X86_64, "017"), Some(15));
-        assert_eq!(value(Abi::X86_64, "\"text\""), None);
+        for word in ["\"text\"", "--1", "+1", "0x+1", "0x", "-", ""] {
+            assert_eq!(value(Abi::X86_64, word), None, "{word}");
+        }
     }
 }
