@@ -7,7 +7,7 @@ pub fn check(text: &str) -> bool {
     let layout = Layout::seccomp(ByteOrder::Little);
     let instructions = asm::assemble_unchecked(text, &layout);
     if let Ok(instructions) = &instructions {
-        let listing = Listing::of_instructions(&instructions, &layout).to_string();
+        let listing = Listing::of_instructions(instructions, &layout).to_string();
         let again = asm::assemble_unchecked(&listing, &layout);
         assert_eq!(again.as_ref(), Ok(instructions), "{listing}");
     }

@@ -17,8 +17,9 @@ pub fn one(abi: Abi, words: &[String]) -> Result<SeccompData, String> {
         return Err(format!("{name}: {} arguments, and a call has six at most", arguments.len()));
     }
     for (index, word) in arguments.iter().enumerate() {
-        data.args[index] = value(abi, word)
-            .ok_or_else(|| format!("{name}: `{word}` is neither a number nor a known constant"))?;
+        data.args[index] = value(abi, word).ok_or_else(|| {
+            format!("{name}: `{}` is neither a number nor a known constant", shown(word))
+        })?;
     }
     Ok(data)
 }
@@ -105,7 +106,7 @@ fn number(abi: Abi, name: &str) -> Result<SyscallNr, String> {
     if let Some(value) = integer(name) {
         return u32::try_from(value)
             .map(SyscallNr)
-            .map_err(|_| format!("`{name}` is wider than a system call number"));
+            .map_err(|_| format!("`{}` is wider than a system call number", shown(name)));
     }
     abi.number(name).ok_or_else(|| {
         if syscall(name).is_some() {
@@ -113,7 +114,7 @@ fn number(abi: Abi, name: &str) -> Result<SyscallNr, String> {
         }
         let near = callgate_policy::suggest::syscall(name);
         let hint = near.map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
-        format!("no architecture has a system call `{name}`{hint}")
+        format!("no architecture has a system call `{}`{hint}", shown(name))
     })
 }
 
@@ -123,6 +124,15 @@ fn value(abi: Abi, word: &str) -> Option<u64> {
         let value = integer(part).or_else(|| constants::value_on(abi, part))?;
         Some(sum | value)
     })
+}
+
+/// As much of a word as a message repeats.
+fn shown(word: &str) -> String {
+    const LONGEST: usize = 48;
+    match word.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}…", &word[..end]),
+        None => word.to_owned(),
+    }
 }
 
 fn integer(word: &str) -> Option<u64> {
@@ -162,6 +172,11 @@ socket 40 1 0
         assert_eq!(value(Abi::X86_64, "-1"), Some(u64::MAX));
         assert_eq!(value(Abi::X86_64, "0x10|CLONE_NEWUSER"), Some(0x1000_0010));
         assert_eq!(value(Abi::X86_64, "017"), Some(15));
+        let long = one(Abi::X86_64, &["read".to_owned(), "-".repeat(1_000_000)]).unwrap_err();
+        assert_eq!(
+            long,
+            format!("read: `{}…` is neither a number nor a known constant", "-".repeat(48))
+        );
         for word in ["\"text\"", "--1", "+1", "0x+1", "0x", "-", ""] {
             assert_eq!(value(Abi::X86_64, word), None, "{word}");
         }
