@@ -48,7 +48,8 @@ fn a_unit_file_means_what_systemd_makes_of_it() {
         return;
     }
     let scratch = Scratch::new();
-    let booted = match Booted::start(&scratch) {
+    let units = units(&scratch);
+    let booted = match Booted::start(&scratch, &units) {
         Ok(booted) => booted,
         Err(said) => {
             skip(&format!("{what} is not tested: systemd does not boot in a container:\n{said}"));
@@ -57,21 +58,44 @@ fn a_unit_file_means_what_systemd_makes_of_it() {
     };
     let moved = members_that_moved(&scratch);
     println!("groups of other members in this release: {moved:?}");
-    for (at, (settings, groups)) in UNITS.iter().enumerate() {
+    for (at, Unit { settings, of }) in units.iter().enumerate() {
         let process = format!("pid:{}", booted.pids[at]);
-        let unit = unit_name(at);
-        let outcome = scratch.callgate(&["diff", &process, &unit, "--json"]).run();
+        let outcome = scratch.callgate(&["diff", &process, &unit_name(*of), "--json"]).run();
         assert!(outcome.status <= 1, "{settings}: {outcome:?}");
         let answer: serde_json::Value = serde_json::from_str(&outcome.stdout).expect("JSON");
         let rows = answer["differences"].as_array().expect("a list");
         let names = rows.iter().flat_map(|row| row["names"].as_array().expect("a list"));
         let differ: BTreeSet<&str> = names.filter_map(|name| name.as_str()).collect();
-        let explained = |name: &&str| *groups && moved.contains(*name);
+        let explained = |name: &&str| UNITS[*of].1 && moved.contains(*name);
         assert!(
-            differ.iter().all(explained) && (*groups || outcome.status == 0),
+            differ.iter().all(explained) && (UNITS[*of].1 || outcome.status == 0),
             "{settings}\n{outcome:?}"
         );
     }
+}
+
+/// A unit to start, and the place of the one whose meaning it has.
+struct Unit {
+    settings: String,
+    of: usize,
+}
+
+/// All of [`UNITS`], and each as it is written again.
+fn units(scratch: &Scratch) -> Vec<Unit> {
+    let mut units: Vec<Unit> = UNITS
+        .iter()
+        .enumerate()
+        .map(|(of, (settings, _))| Unit { settings: (*settings).to_owned(), of })
+        .collect();
+    for (of, (settings, _)) in UNITS.iter().enumerate() {
+        let file = "written.service";
+        scratch.file(file, format!("[Service]\n{settings}\n"));
+        let outcome = scratch.callgate(&["convert", file, "--to", "systemd"]).run();
+        let written = outcome.stdout.strip_prefix("[Service]\n");
+        let settings = written.unwrap_or_else(|| panic!("{settings}\n{outcome:?}")).to_owned();
+        units.push(Unit { settings, of });
+    }
+    units
 }
 
 fn unit_name(at: usize) -> String {
@@ -130,21 +154,21 @@ impl Drop for Booted {
 
 impl Booted {
     /// Boots, or says what was said instead.
-    fn start(scratch: &Scratch) -> Result<Booted, String> {
+    fn start(scratch: &Scratch, units: &[Unit]) -> Result<Booted, String> {
         const HEAD: &str = "[Unit]\nDefaultDependencies=no\n";
         let seconds: Vec<String> =
-            (0..UNITS.len()).map(|at| format!("300.{}{at}", process::id())).collect();
+            (0..units.len()).map(|at| format!("300.{}{at}", process::id())).collect();
         let mut binds = Vec::new();
         let mut bind = |name: &str, text: String| {
             scratch.file(name, text);
             let path = scratch.join(name);
             binds.push(format!("--bind-ro={}:/etc/systemd/system/{name}", path.display()));
         };
-        for (at, (settings, _)) in UNITS.iter().enumerate() {
+        for (at, Unit { settings, .. }) in units.iter().enumerate() {
             let program = format!("ExecStart=/usr/bin/sleep {}", seconds[at]);
             bind(&unit_name(at), format!("{HEAD}[Service]\n{program}\n{settings}\n"));
         }
-        let wants: Vec<String> = (0..UNITS.len()).map(unit_name).collect();
+        let wants: Vec<String> = (0..units.len()).map(unit_name).collect();
         bind("probe.target", format!("{HEAD}Wants={}\n", wants.join(" ")));
         // A group tree of its own: the machine's may be of the old kind. The container's own
         // filters would hold the programs too.
