@@ -7,7 +7,7 @@ use crate::common::{CALLGATE, Scratch, like, root_for, tool_for};
 /// Verbs that write files, but for the file.
 const WRITING: &[&[&str]] = &[
     &["compile", "docker-default", "--format", "c"],
-    &["convert", "docker-default", "--to", "libseccomp-c"],
+    &["convert", "docker-default", "--to", "containers"],
     &["merge", "docker-default", "strict"],
 ];
 
