@@ -19,8 +19,9 @@ use callgate_policy::{
 pub use self::live::Stack;
 use crate::report;
 
-/// Longest text that is read.
-const SIZE_LIMIT: u64 = 256 << 20;
+/// Longest source that is read. The largest profiles known have some hundred thousand bytes; of so
+/// many, all verbs together answer in seconds, within a gigabyte of memory.
+const SIZE_LIMIT: u64 = 64 << 20;
 
 /// A source, read.
 pub enum Source {

@@ -2,8 +2,13 @@
 
 mod common;
 
+#[path = "bad_input/formats.rs"]
+mod formats;
 #[path = "bad_input/large.rs"]
 mod large;
+#[cfg(target_os = "linux")]
+#[path = "bad_input/output.rs"]
+mod output;
 
 use std::fs;
 
@@ -13,14 +18,23 @@ use common::{Outcome, Scratch, is_root};
 const VERBS: &[(&[&str], i32, i32)] = &[
     (&["check"], 2, 1),
     (&["compile", "-o", "out"], 2, 2),
+    (&["convert", "--to", "oci", "-o", "out"], 2, 2),
+    (&["diff", "docker-default"], 2, 2),
     (&["disasm"], 2, 2),
+    (&["eval"], 2, 2),
+    (&["explain"], 2, 2),
+    (&["merge", "-o", "out", "docker-default"], 2, 2),
     #[cfg(target_os = "linux")]
     (&["run", "--profile"], 125, 125),
 ];
 
 /// Runs a verb on a source.
 fn verb(scratch: &Scratch, args: &[&str], source: &str) -> Outcome {
-    let command: &[&str] = if args[0] == "run" { &["--", "touch", "started"] } else { &[] };
+    let command: &[&str] = match args[0] {
+        "run" => &["--", "touch", "started"],
+        "eval" => &["--", "read"],
+        _ => &[],
+    };
     let outcome = scratch.callgate(&[args, &[source], command].concat()).run();
     assert!(!scratch.join("out").exists() && !scratch.join("started").exists(), "{outcome:?}");
     outcome

@@ -152,16 +152,16 @@ fn long_texts_take_a_time_that_grows_with_them() {
     let first = |text: &str| ids(systemd::read, text).first().copied().unwrap_or("nothing");
     assert_eq!(first(&"SystemCallFilter=@known\n".repeat(20_000)), "nothing");
     assert_eq!(first(&"SystemCallFilter=~@known:1 @known:2\n".repeat(20_000)), "nothing");
-    assert_eq!(first(&"SystemCallFilter=\n".repeat(500_000)), "nothing");
-    assert_eq!(first(&"\0".repeat(8 << 20)), "unit-syntax");
-    assert_eq!(first(&"\\\n".repeat(4 << 20)), "no-system-call-setting");
-    assert_eq!(first(&"[".repeat(8 << 20)), "unit-syntax");
-    assert_eq!(first(&"[\n".repeat(4 << 20)), "unit-syntax");
-    let wrong = "SystemCallFilter=raed:EPREM @mout\n".repeat(200_000);
+    assert_eq!(first(&"SystemCallFilter=\n".repeat(200_000)), "nothing");
+    assert_eq!(first(&"\0".repeat(4 << 20)), "unit-syntax");
+    assert_eq!(first(&"\\\n".repeat(2 << 20)), "no-system-call-setting");
+    assert_eq!(first(&"[".repeat(4 << 20)), "unit-syntax");
+    assert_eq!(first(&"[\n".repeat(2 << 20)), "unit-syntax");
+    let wrong = "SystemCallFilter=raed:EPREM @mout\n".repeat(100_000);
     let found = ids(systemd::read, &wrong);
     assert!(found.len() <= 101, "{}", found.len());
     assert_eq!(found.last(), Some(&"not-shown"));
-    let Reading { policy, diagnostics, .. } = systemd::read(&" ".repeat(17 << 20));
+    let Reading { policy, diagnostics, .. } = systemd::read(&" ".repeat(5 << 20));
     assert!(policy.is_none());
     assert_eq!(diagnostics.iter().map(|d| d.id).collect::<Vec<_>>(), ["text-size"]);
 }

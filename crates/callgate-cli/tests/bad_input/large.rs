@@ -116,7 +116,7 @@ fn a_million_levels_of_nesting() {
 #[test]
 fn endless_devices_end() {
     let scratch = Scratch::new();
-    unreadable(&scratch, "/dev/zero", "error: /dev/zero: larger than 256 MiB\n");
+    unreadable(&scratch, "/dev/zero", "error: /dev/zero: larger than 64 MiB\n");
     erroneous(&scratch, "/dev/null", "error[json-syntax]: the text is empty\n…");
 }
 

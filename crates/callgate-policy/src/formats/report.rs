@@ -11,8 +11,9 @@ use crate::{Policy, suggest};
 /// warnings never push out an error.
 const MOST: usize = 100;
 
-/// The longest text that is read, in bytes. The largest policies known have some ten thousand.
-pub(super) const MAX_LENGTH: usize = 16 << 20;
+/// The longest text that is read, in bytes. The largest policies known have some ten
+/// thousand, and a million words of any kind are answered within a second or two.
+pub(super) const MAX_LENGTH: usize = 4 << 20;
 
 /// Longer lists of words help nobody.
 const MOST_LISTED: usize = 12;

@@ -8,8 +8,6 @@ use std::{
 use callgate_bpf::{SeccompData, SyscallNr};
 use callgate_syscalls::{Abi, constants, syscall};
 
-use crate::commands::Failure;
-
 /// Longest line that is read, in bytes.
 const LINE_LIMIT: u64 = 1 << 20;
 
@@ -38,12 +36,12 @@ pub fn written(abi: Abi, line: &str) -> Result<Option<SeccompData>, String> {
 ///
 /// Names the line of a call that the ABI has not; those before it have been handed on. And as
 /// `take`.
-pub fn each(
+pub fn each<E: From<String>>(
     abi: Abi,
     file: &str,
     mut text: impl BufRead,
-    mut take: impl FnMut(&SeccompData) -> Result<(), Failure>,
-) -> Result<(), Failure> {
+    mut take: impl FnMut(&SeccompData) -> Result<(), E>,
+) -> Result<(), E> {
     let mut reader = Reader::new(abi);
     let mut line = Vec::new();
     for number in 1.. {
@@ -99,7 +97,7 @@ impl Reader {
             let place = data.args.get_mut(index);
             let place = place.ok_or_else(|| format!("{name}: a call has six arguments at most"))?;
             *place = self.value(word).ok_or_else(|| {
-                format!("{name}: `{word}` is neither a number nor a known constant")
+                format!("{name}: `{}` is neither a number nor a known constant", shown(word))
             })?;
         }
         Ok(data)
@@ -189,7 +187,7 @@ fn number(abi: Abi, name: &str) -> Result<SyscallNr, String> {
     if let Some(value) = integer(name) {
         return u32::try_from(value)
             .map(SyscallNr)
-            .map_err(|_| format!("`{name}` is wider than a system call number"));
+            .map_err(|_| format!("`{}` is wider than a system call number", shown(name)));
     }
     abi.number(name).ok_or_else(|| {
         if syscall(name).is_some() {
@@ -197,19 +195,29 @@ fn number(abi: Abi, name: &str) -> Result<SyscallNr, String> {
         }
         let near = callgate_policy::suggest::syscall(name);
         let hint = near.map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
-        format!("no architecture has a system call `{name}`{hint}")
+        format!("no architecture has a system call `{}`{hint}", shown(name))
     })
 }
 
+/// As much of a word as a message repeats.
+fn shown(word: &str) -> String {
+    const LONGEST: usize = 48;
+    match word.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}…", &word[..end]),
+        None => word.to_owned(),
+    }
+}
+
 fn integer(word: &str) -> Option<u64> {
-    if let Some(rest) = word.strip_prefix('-') {
-        return integer(rest).map(u64::wrapping_neg);
-    }
-    match word.as_bytes() {
-        [b'0', b'x' | b'X', ..] => u64::from_str_radix(&word[2..], 16).ok(),
-        [b'0', _, ..] => u64::from_str_radix(&word[1..], 8).ok(),
-        _ => word.parse().ok(),
-    }
+    let (negative, word) = word.strip_prefix('-').map_or((false, word), |rest| (true, rest));
+    let (radix, digits) = match word.as_bytes() {
+        [b'0', b'x' | b'X', ..] => (16, &word[2..]),
+        [b'0', _, ..] => (8, &word[1..]),
+        _ => (10, word),
+    };
+    // The standard library would take a sign here.
+    let value = u64::from_str_radix(digits, radix).ok().filter(|_| !digits.starts_with('+'))?;
+    Some(if negative { value.wrapping_neg() } else { value })
 }
 
 #[cfg(test)]
@@ -228,7 +236,7 @@ socket 40 1 0
         let mut calls = Vec::new();
         each(Abi::X86_64, "calls", text.as_bytes(), |call| {
             calls.push(*call);
-            Ok(())
+            Ok::<(), String>(())
         })
         .unwrap();
         let numbers: Vec<u32> = calls.iter().map(|call| call.nr.0).collect();
@@ -248,10 +256,18 @@ socket 40 1 0
             ("017", Some(15)),
             ("\"text\"", None),
             ("CLONE_NEWUSE", None),
+            ("--1", None),
+            ("+1", None),
+            ("0x+1", None),
+            ("0x", None),
+            ("-", None),
             ("", None),
         ] {
             assert_eq!(reader.value(word), value, "{word}");
         }
+        let long = one(Abi::X86_64, &["read".to_owned(), "-".repeat(1_000_000)]).unwrap_err();
+        let shown = "-".repeat(48);
+        assert_eq!(long, format!("read: `{shown}…` is neither a number nor a known constant"));
     }
 
     #[test]
@@ -260,9 +276,9 @@ socket 40 1 0
         let mut read = |text: &str| {
             let taken = each(Abi::X86_64, "calls", text.as_bytes(), |_| {
                 calls += 1;
-                Ok(())
+                Ok::<(), String>(())
             });
-            taken.unwrap_err().to_string()
+            taken.unwrap_err()
         };
         assert_eq!(
             read("# before\nread 0\nraed 0\n"),

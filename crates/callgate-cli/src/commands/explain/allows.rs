@@ -93,12 +93,12 @@ impl Section {
         meaning: Diagram,
         runs: Predicate,
     ) -> Result<(), TooComplex> {
-        let existing: Vec<(&str, SyscallNr)> = relatives(name)
+        let known: Vec<(&str, SyscallNr)> = relatives(name)
             .into_iter()
             .filter_map(|relative| Some((relative, self.abi.number(relative)?)))
             .collect();
         let mut shown = Vec::new();
-        for &(relative, nr) in &existing {
+        for &(relative, nr) in &known {
             let Some(call) = manager.nearest(runs, &SeccompData::new(self.abi.audit(), nr))? else {
                 continue;
             };
@@ -113,10 +113,10 @@ impl Section {
         }
         self.advice = Some(if !shown.is_empty() {
             format!("no `{name}` runs; allowed and related: {}", shown.join(", "))
-        } else if existing.is_empty() {
-            format!("no `{name}` runs, and no call is existing that does the same")
+        } else if known.is_empty() {
+            format!("no `{name}` runs, and no call is known that does the same")
         } else {
-            let names: Vec<&str> = existing.iter().map(|(relative, _)| *relative).collect();
+            let names: Vec<&str> = known.iter().map(|(relative, _)| *relative).collect();
             format!("no `{name}` runs, nor what is related: {}", names.join(", "))
         });
         Ok(())
