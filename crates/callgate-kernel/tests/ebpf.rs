@@ -34,6 +34,7 @@ fn main() {
         ("numbers_beyond_the_tables_are_counted", odd),
         ("values_of_arguments_are_listed_and_then_their_bits", values),
         ("nothing_of_outsiders_is_counted", outsiders),
+        ("a_process_is_counted_while_it_is_in_the_cgroup", moved),
         ("short_lived_processes_are_all_counted", short_lived),
         ("executables_have_their_paths_after_they_have_ended", paths),
         ("a_running_tree_is_found_with_its_children", running_tree),
@@ -350,6 +351,33 @@ fn outsiders() {
         assert_eq!(recorded.count(Abi::X86_64, "getppid"), 100_000);
         assert_eq!(recorded.recorder.executables().unwrap().len(), 2);
     }
+}
+
+fn moved() {
+    let calls = Calls::new();
+    let (inside, above) = (cgroup(), Cgroup::of_process(std::process::id().cast_signed()).unwrap());
+    let mut other = Command::new(&calls.program).args(["getppid", "300000000"]).spawn().unwrap();
+    let pid = other.id().cast_signed();
+    let recorder = start(&RecorderOptions::new(Scope::Cgroup(&inside)));
+    let getppid = Abi::X86_64.number("getppid").unwrap();
+    let counted = || count(&recorder, Abi::X86_64, getppid);
+    let moment = Duration::from_millis(50);
+    std::thread::sleep(moment);
+    assert_eq!(counted(), 0);
+    inside.add(pid).unwrap();
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while counted() == 0 {
+        assert!(Instant::now() < deadline, "it is counted once it is there");
+        std::thread::sleep(moment);
+    }
+    above.add(pid).unwrap();
+    // The call that it is in as it is moved may be counted.
+    std::thread::sleep(moment);
+    let then = counted();
+    std::thread::sleep(moment);
+    assert_eq!(counted(), then);
+    other.kill().unwrap();
+    other.wait().unwrap();
 }
 
 fn short_lived() {

@@ -143,7 +143,7 @@ impl fmt::Display for Error {
             Kind::Type(what) => write!(
                 f,
                 "the kernel's types, /sys/kernel/btf/vmlinux, do not have `{what}` where the \
-                 recorder looks for it: this kernel is too old (5.11 is needed), or newer than this \
+                 recorder looks for it: this kernel is too old (5.12 is needed), or newer than this \
                  program knows"
             ),
             Kind::NotPrivileged(capability) => write!(
@@ -176,7 +176,7 @@ impl fmt::Display for Error {
                     libc::EPERM => f.write_str(
                         "; before Linux 5.11 the memory of maps counts against `ulimit -l`",
                     ),
-                    libc::EINVAL => f.write_str("; Linux 5.11 or newer is needed"),
+                    libc::EINVAL => f.write_str("; Linux 5.12 or newer is needed"),
                     _ => Ok(()),
                 }
             }

@@ -6,6 +6,8 @@ use super::super::assembler::{
 };
 use super::super::maps::{Control, LISTED, POOL, SET_WORDS, VEIL};
 use super::super::table::{self, COMPAT, SETS, X32};
+use super::running::FOREIGN;
+use super::scope::Outside;
 use super::{
     EventKind, Plan, control_byte, event_call, event_no_value, event_value, stack, storage,
 };
@@ -13,12 +15,12 @@ use super::{
 /// The program.
 pub(in super::super) fn enter(plan: &Plan<'_>) -> Vec<Instruction> {
     let mut a = Assembler::default();
-    let [outside, odd, known, unfiltered, seen, end] = [(); 6].map(|()| a.label());
+    let [outside, foreign, odd, known, unfiltered, seen, end] = [(); 7].map(|()| a.label());
     // What the tracepoint gives: the registers of the call, and its number.
     a.load(Width::Double, R7, R1, 0);
     a.load(Width::Double, R8, R1, 8);
-    plan.running(&mut a, known);
-    plan.resolve(&mut a, outside);
+    plan.running(&mut a, known, outside);
+    plan.resolve(&mut a, Outside { now: outside, ever: foreign });
     a.jump_if(When::Equal, R0, 0, known);
     a.load(Width::Word, R1, R6, plan.layout.task.seccomp_mode);
     a.jump_if(When::Equal, R1, 0, unfiltered);
@@ -62,6 +64,11 @@ pub(in super::super) fn enter(plan: &Plan<'_>) -> Vec<Instruction> {
     a.load(Width::Double, R1, R1, 0);
     a.jump_if(When::Equal, R1, 0, outside);
     plan.arguments(&mut a);
+    a.jump(outside);
+
+    a.place(foreign);
+    a.set(R9, FOREIGN);
+    plan.keep_running(&mut a);
     a.jump(outside);
 
     a.place(odd);

@@ -8,6 +8,7 @@ use super::super::assembler::{
     Alu, Assembler, FRAME, Helper, Instruction, R0, R1, R2, R3, R7, R8, R9, When, Width,
 };
 use super::super::maps::Control;
+use super::scope::Outside;
 use super::{EventKind, Plan, control_byte, event_call, event_value, stack, storage};
 
 /// The program.
@@ -44,7 +45,7 @@ pub(in super::super) fn exit(plan: &Plan<'_>) -> Vec<Instruction> {
     a.jump_if(When::NotEqual, R1, 0, filtered);
     a.jump_if(When::Below, R9, -MAX_ERRNO, outside);
     a.place(filtered);
-    plan.resolve(&mut a, outside);
+    plan.resolve(&mut a, Outside { now: outside, ever: outside });
     a.jump_if(When::Equal, R0, 0, entered);
     a.load(Width::Double, R1, FRAME, MODE);
     a.jump_if(When::Equal, R1, 0, entered);

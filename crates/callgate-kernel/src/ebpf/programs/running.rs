@@ -25,13 +25,16 @@ mod entry {
     pub(super) const EXECUTABLE: i16 = 48;
 }
 
+/// In place of an executable: a task that is not recorded.
+pub(super) const FOREIGN: i32 = i32::MAX;
+
 /// The size of an entry: the words above, and one that is not used.
 pub(in super::super) const ENTRY: u32 = 56;
 
 impl Plan<'_> {
-    /// Goes on at `known` when the task that runs is the one that is kept for this processor, with
-    /// R6 and R9 as [`Plan::resolve`] leaves them. R7 are the registers of the call.
-    pub(super) fn running(&self, a: &mut Assembler, known: Label) {
+    /// When the task that runs is the one that is kept for this processor, goes on at `known`, with R6
+    /// and R9 as [`Plan::resolve`] leaves them, or at `foreign`. R7 are the registers of the call.
+    pub(super) fn running(&self, a: &mut Assembler, known: Label, foreign: Label) {
         let Some(map) = &self.maps.running else { return };
         let other = a.label();
         let task = &self.layout.task;
@@ -52,14 +55,15 @@ impl Plan<'_> {
         if self.maps.cgroup.is_some() {
             same(task.cgroups, entry::CGROUPS);
         }
-        a.load(Width::Word, R1, R6, task.seccomp_mode);
-        a.jump_if(When::NotEqual, R1, 0, other);
         a.load(Width::Word, R9, R0, entry::EXECUTABLE);
-        a.jump(known);
+        a.jump_if(When::Equal, R9, FOREIGN, foreign);
+        a.load(Width::Word, R1, R6, task.seccomp_mode);
+        a.jump_if(When::Equal, R1, 0, known);
         a.place(other);
     }
 
-    /// Keeps task R6 for this processor, whose call has the registers R7. Changes R0 to R5.
+    /// Keeps task R6 for this processor, whose call has the registers R7, with R9: its executable, or
+    /// [`FOREIGN`]. Changes R0 to R5.
     pub(super) fn keep_running(&self, a: &mut Assembler) {
         let Some(map) = &self.maps.running else { return };
         let none = a.label();

@@ -10,14 +10,23 @@ const FORK_NO_EXEC: i32 = 0x40;
 /// `BPF_LOCAL_STORAGE_GET_F_CREATE` of `linux/bpf.h`.
 const CREATE: i32 = 1;
 
+/// Where to go on for a task that is not recorded.
+#[derive(Clone, Copy)]
+pub(super) struct Outside {
+    /// It is not yet.
+    pub(super) now: Label,
+    /// It is none of those that are, as long as its address space and cgroups stay.
+    pub(super) ever: Label,
+}
+
 impl Plan<'_> {
-    /// R6 = the running task. Then goes on at `outside` unless the task is recorded; there R9 = the
+    /// R6 = the running task. Then goes on elsewhere unless the task is recorded; here R9 = the
     /// number of its executable, R0 = its storage, or 0 where the kernel had no memory for it, and
     /// R7 and R8 are as before.
     ///
     /// What was found out is kept in the task's storage, and holds as long as the task has the same
     /// address space, which exec changes, and the same set of cgroups.
-    pub(super) fn resolve(&self, a: &mut Assembler, outside: Label) {
+    pub(super) fn resolve(&self, a: &mut Assembler, outside: Outside) {
         let [unknown, stale, found] = [(); 3].map(|()| a.label());
         a.call(Helper::CurrentTask);
         a.set(R6, R0);
@@ -42,7 +51,7 @@ impl Plan<'_> {
                 a.map(R1, cgroup);
                 a.set(R2, 0);
                 a.call(Helper::CurrentUnderCgroup);
-                a.jump_if(When::NotEqual, R0, 1, outside);
+                a.jump_if(When::NotEqual, R0, 1, outside.ever);
             }
             None => {
                 // A task with storage is in the tree, whatever it executes.
@@ -50,11 +59,11 @@ impl Plan<'_> {
                 a.jump(inside);
                 a.place(unknown);
                 self.root(a);
-                a.jump_if(When::Equal, R0, 0, outside);
+                a.jump_if(When::Equal, R0, 0, outside.ever);
             }
         }
         if let Some(launched) = self.launched {
-            self.before_exec(a, launched, inside, outside);
+            self.before_exec(a, launched, inside, outside.now);
         }
         a.place(inside);
         self.executable(a);
