@@ -62,7 +62,8 @@ impl Cgroup {
     }
 
     /// Makes a cgroup below this process's own, without any limit of its own. It is taken away when
-    /// this is dropped; processes that are left in it then go to the one above.
+    /// this is dropped; processes that are left in it then go to the one above. Where somebody has
+    /// made groups below it and left them there, it stays.
     ///
     /// One that a process left which could not tidy up, as it was killed, is taken away first.
     ///

@@ -34,8 +34,8 @@ impl Held {
     }
 
     /// Lets it go, and waits for its end as [`Launch::run`] does. `meanwhile` is called again and
-    /// again: whenever one of `wake` can be read, and when a signal has come or a child's state has
-    /// changed; once more after the end.
+    /// again: whenever one of `wake` can be read, which it must do then, and when a signal has come
+    /// or a child's state has changed; once more after the end.
     ///
     /// # Errors
     ///
