@@ -56,13 +56,7 @@ impl Verdict {
         let alternatives: Vec<String> = self
             .alternatives
             .iter()
-            .map(|alternative| {
-                let parts: Vec<String> = alternative
-                    .iter()
-                    .map(|c| format!("{} {}", argument(abi, name, c.arg.get()), test(abi, name, c)))
-                    .collect();
-                parts.join(" and ")
-            })
+            .map(|alternative| conjunction(abi, name, alternative))
             .collect();
         Some(alternatives.join("; or when "))
     }
@@ -74,6 +68,13 @@ impl Verdict {
             .all(|alternative| matches!(alternative[..], [only] if only.arg == first))
             .then_some(first.get())
     }
+}
+
+/// `domain is AF_UNIX and type is SOCK_STREAM`
+pub fn conjunction(abi: Abi, name: &str, comparisons: &[Comparison]) -> String {
+    let part =
+        |c: &Comparison| format!("{} {}", argument(abi, name, c.arg.get()), test(abi, name, c));
+    comparisons.iter().map(part).collect::<Vec<_>>().join(" and ")
 }
 
 /// `refused with EPERM`
