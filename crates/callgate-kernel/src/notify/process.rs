@@ -102,18 +102,32 @@ impl Notification<'_> {
             .lines()
             .find_map(|line| line.strip_prefix("NSpid:"))
             .is_some_and(|pids| pids.split_whitespace().next_back() == Some("1"));
-        let thread = self.thread().ok_or(Errno(libc::ESRCH))?;
         if first || ["SigBlk:", "SigIgn:", "SigCgt:"].into_iter().any(has) {
             pidfd_send_signal(&caller.fd, Kill::KILL)?;
             return Ok(Ended::Kill);
         }
-        // To the thread, so that it is that one which finds the signal when its call returns.
+        self.send_to_thread(&caller)?;
+        Ok(Ended::Sys)
+    }
+
+    /// Sends SIGSYS to the calling thread, which finds it when its call returns: a handler runs
+    /// then, before anything else.
+    ///
+    /// # Errors
+    ///
+    /// As [`Notification::caller`].
+    pub fn send_sigsys(&self) -> Result<(), Errno> {
+        self.send_to_thread(&self.caller()?)
+    }
+
+    fn send_to_thread(&self, caller: &Caller) -> Result<(), Errno> {
+        let thread = self.thread().ok_or(Errno(libc::ESRCH))?;
         let [process, thread, signal] = [caller.pid, thread, libc::SIGSYS].map(c_long::from);
         // SAFETY: plain numbers.
-        if unsafe { libc::syscall(libc::SYS_tgkill, process, thread, signal) } != 0 {
-            return Err(Errno::last());
+        match unsafe { libc::syscall(libc::SYS_tgkill, process, thread, signal) } {
+            0 => Ok(()),
+            _ => Err(Errno::last()),
         }
-        Ok(Ended::Sys)
     }
 
     /// Whether the program has a handler for SIGSYS, which a filter's trap calls.
