@@ -68,13 +68,7 @@ pub enum Noticed<'t> {
 
 impl<'r> Refusals<'r> {
     pub fn new(ready: &'r Ready) -> Refusals<'r> {
-        Refusals {
-            ready,
-            rows: Vec::new(),
-            places: BTreeMap::new(),
-            beyond: 0,
-            own_listener: None,
-        }
+        Refusals { ready, rows: Vec::new(), places: BTreeMap::new(), beyond: 0, own_listener: None }
     }
 
     /// Takes a call down, while its thread waits.
@@ -105,8 +99,8 @@ impl<'r> Refusals<'r> {
             action,
             call,
             by,
+            site: Site::of(notification, executable.as_deref()),
             executable,
-            site: Site::of(notification),
             count: 1,
             varied: false,
             caller: notification.caller().ok(),

@@ -95,7 +95,7 @@ fn run(args: &Args) -> Result<u8, super::Failure> {
     };
     let edits: Vec<_> = refused.rows().iter().map(|row| fixes.smallest(row)).collect();
     let text = if args.json {
-        json::text(name, &refused, &edits, end.status)?
+        json::text(name, &refused, &edits, &end)?
     } else {
         text(name, &refused, &edits)
     };
@@ -104,13 +104,17 @@ fn run(args: &Args) -> Result<u8, super::Failure> {
         None if args.json => output::print(&text)?,
         None => eprint!("{text}"),
     }
-    refusals::notes(&refused, end.left);
-    if refused.total() == 0 {
-        report::note(nothing(&ready, end.status));
-    } else if args.fix {
+    // JSON says all of it itself.
+    if !args.json {
+        refusals::notes(&refused, end.left);
+    }
+    if args.fix && refused.total() > 0 {
         report::note(fixes.write(name, &edits)?);
-    } else if let Some(hint) = fixes.hint(args) {
-        report::note(hint);
+    } else if refused.total() > 0 {
+        let hint = edits.iter().all(Result::is_ok).then(|| fixes.hint(args)).flatten();
+        hint.filter(|_| !args.json).into_iter().for_each(report::note);
+    } else if !args.json {
+        report::note(nothing(&ready, end.status));
     }
     Ok(end.status)
 }

@@ -20,7 +20,9 @@ pub fn asking(name: &str, origin: &Origin) -> Result<Program, Failure> {
             Ok(compiled.into_program())
         }
         Origin::Program(program) => asking_program(name, program),
-        Origin::Stack(_) => Err(Failure::Message(format!("{name}: several filters are no profile"))),
+        Origin::Stack(_) => {
+            Err(Failure::Message(format!("{name}: several filters are no profile")))
+        }
     }
 }
 

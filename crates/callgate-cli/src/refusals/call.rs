@@ -155,7 +155,7 @@ fn plain(arg: &Arg, value: u64) -> String {
     let signed = (low << above).cast_signed() >> above;
     match low {
         0 => "0".to_owned(),
-        _ if ["mode", "mask"].contains(&arg.name) => format!("0{low:o}"),
+        _ if arg.name == "mode" => format!("0{low:o}"),
         _ if arg.signed && signed < 0 => signed.to_string(),
         _ if low < 0x1_0000 => low.to_string(),
         _ => format!("{low:#x}"),
@@ -250,7 +250,10 @@ mod tests {
 
     #[test]
     fn strings_steer_no_terminal() {
-        assert_eq!(quoted(b"a\"b\\\x1b[31m\n\xff\xe2\x80\xae", true), r#""a\"b\\\u{1b}[31m\n\xff\u{202e}…""#);
+        assert_eq!(
+            quoted(b"a\"b\\\x1b[31m\n\xff\xe2\x80\xae", true),
+            r#""a\"b\\\u{1b}[31m\n\xff\u{202e}…""#
+        );
     }
 
     #[test]

@@ -135,13 +135,7 @@ impl Words<'_> {
         (!comparisons.is_empty()).then(|| conjunction(abi, name, comparisons))
     }
 
-    fn with_entry(
-        &self,
-        policy: &Policy,
-        index: usize,
-        reason: &str,
-        refuses: bool,
-    ) -> DecidedBy {
+    fn with_entry(&self, policy: &Policy, index: usize, reason: &str, refuses: bool) -> DecidedBy {
         let span = policy.entries.get(index).map_or_else(Span::default, |entry| entry.span);
         let (line, column) = span.line_and_column(&self.profile.text);
         let file = printable_name(&self.profile.name);

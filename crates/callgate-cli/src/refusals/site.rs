@@ -42,8 +42,8 @@ struct Mapping {
 }
 
 impl Site {
-    /// The place of a call whose thread waits; None where `/proc` does not tell.
-    pub fn of(notification: &Notification<'_>) -> Option<Site> {
+    /// The place of a call whose thread waits in this program; None where `/proc` does not tell.
+    pub fn of(notification: &Notification<'_>, executable: Option<&Path>) -> Option<Site> {
         let thread = notification.thread()?;
         let maps = mappings(&fs::read_to_string(format!("/proc/{thread}/maps")).ok()?);
         let root = PathBuf::from(format!("/proc/{thread}/root"));
@@ -52,7 +52,9 @@ impl Site {
         let binary = first.open(&root).ok();
         let at = first.place(ip, binary.as_ref());
         let mut site = Site { at, caller: None, through: None };
-        if let Some(binary) = binary
+        // The program's own function says more than who called it.
+        let library = executable.is_none_or(|path| path != Path::new(&first.path));
+        if let Some(binary) = binary.filter(|_| library)
             && let Some(sp) = stack_pointer(thread)
         {
             site.climb(notification, &maps, first, &binary, (ip, sp), &root);

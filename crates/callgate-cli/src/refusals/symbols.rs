@@ -3,7 +3,9 @@
 use std::{fs::File, io};
 
 use gimli::{BaseAddresses, CfaRule, EhFrame, NativeEndian, Register, RegisterRule, UnwindSection};
-use object::{Architecture, Object, ObjectSection, ObjectSegment, ObjectSymbol, ReadCache, SymbolKind};
+use object::{
+    Architecture, Object, ObjectSection, ObjectSegment, ObjectSymbol, ReadCache, SymbolKind,
+};
 
 /// A file of this machine's byte order.
 pub struct Binary {
@@ -43,7 +45,10 @@ impl Binary {
         Ok(Binary { cache })
     }
 
-    fn with<T>(&self, look: impl FnOnce(object::File<'_, &ReadCache<File>>) -> Option<T>) -> Option<T> {
+    fn with<T>(
+        &self,
+        look: impl FnOnce(object::File<'_, &ReadCache<File>>) -> Option<T>,
+    ) -> Option<T> {
         look(object::File::parse(&self.cache).ok()?)
     }
 
@@ -51,9 +56,8 @@ impl Binary {
     pub fn symbol(&self, offset: u64) -> Option<Symbol> {
         self.with(|file| {
             let address = address_of(&file, offset)?;
-            let within = |start: u64, size: u64| {
-                start <= address && (size == 0 || address - start < size)
-            };
+            let within =
+                |start: u64, size: u64| start <= address && (size == 0 || address - start < size);
             let symbols = file.dynamic_symbols().chain(file.symbols());
             let candidates = symbols.filter(|symbol| {
                 symbol.kind() == SymbolKind::Text

@@ -1,8 +1,12 @@
 //! `run --dry-run`: nothing is refused, and what would have been is told.
 
 use callgate_kernel::Answer;
+use callgate_syscalls::KernelVersion;
 
-use super::{Args, filter::{Ready, permit_start}};
+use super::{
+    Args,
+    filter::{Ready, permit_start},
+};
 use crate::{
     commands::Failure,
     refusals::{self, Refusals, asking},
@@ -10,6 +14,12 @@ use crate::{
 };
 
 pub fn run(ready: &Ready, args: &Args) -> Result<u8, Failure> {
+    if ready.target.kernel < KernelVersion::new(5, 5) {
+        return Err(Failure::Message(format!(
+            "--dry-run takes Linux 5.5 or newer, where a supervisor can let a call run; this is {}",
+            ready.target.kernel
+        )));
+    }
     let name = &args.filter.profile;
     let program = asking(name, &ready.origin)?;
     let launch = ready.launch(&program, &args.filter, &args.command);

@@ -17,8 +17,7 @@ const KILLED: &str =
     "by SIGKILL: it handles, ignores or blocks SIGSYS, which the kernel's own kill overrides";
 const THREAD: &str =
     "the kernel would have ended the calling thread alone, which no other process can do";
-const TRAPPED: &str =
-    "its handler for SIGSYS was called as for a signal from a process; the kernel's own says which call it was";
+const TRAPPED: &str = "its handler for SIGSYS was called as for a signal from a process; the kernel's own says which call it was";
 
 pub fn run(launch: Launch, refusals: &mut Refusals<'_>) -> Result<End, LaunchError> {
     let mut forced = Vec::new();
@@ -62,9 +61,10 @@ fn carry_out(
         }
         _ => {
             let threads = notification.thread_count().unwrap_or(1);
+            let process = notification.caller().map(|caller| caller.pid());
             let ended = notification.end_process();
             if ended == Ok(Ended::Kill) {
-                forced.extend(notification.caller().map(|caller| caller.pid()));
+                forced.extend(process);
             }
             let note = match (action, ended) {
                 (Action::KillThread, Ok(_)) if threads > 1 => Some(THREAD),

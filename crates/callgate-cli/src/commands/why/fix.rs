@@ -76,7 +76,8 @@ impl<'r> Fixes<'r> {
         }
         let name = row.call.name.ok_or("no edit: no system call has this number")?;
         let rule = rule(name, row);
-        let policy = editable.read(&self.text).ok_or("no edit: the text has no meaning any more")?;
+        let policy =
+            editable.read(&self.text).ok_or("no edit: the text has no meaning any more")?;
         // Entries keep their numbers unless one before them went; the one that refuses is found
         // by its name.
         let refusing = row.by.refuses.then(|| {
@@ -155,8 +156,8 @@ impl<'r> Fixes<'r> {
     /// How to have the edits written, where they could be.
     pub fn hint(&self, args: &Args) -> Option<String> {
         let editable = self.editable().ok()?;
-        let words: Vec<String> = args.command.iter().map(|word| shell_word(word)).collect();
-        let command = words.join(" ");
+        let words: Option<Vec<String>> = args.command.iter().map(|word| shell_word(word)).collect();
+        let command = words.map_or_else(|| "COMMAND".to_owned(), |words| words.join(" "));
         let name = &args.filter.profile;
         Some(if editable.profile.builtin.is_some() {
             format!(
@@ -165,7 +166,7 @@ impl<'r> Fixes<'r> {
         } else if name == "-" {
             return None;
         } else {
-            let name = shell_word(OsStr::new(name));
+            let name = shell_word(OsStr::new(name))?;
             format!(
                 "`callgate why --profile {name} --fix -- {command}` writes the edits into {name}"
             )
@@ -220,8 +221,7 @@ fn rule(name: &str, row: &Refusal) -> String {
             _ => format!("{{ \"index\": {index}, \"value\": {value}, \"op\": \"SCMP_CMP_EQ\" }}"),
         })
     };
-    let args: Vec<String> =
-        row.call.arguments.iter().enumerate().filter_map(comparison).collect();
+    let args: Vec<String> = row.call.arguments.iter().enumerate().filter_map(comparison).collect();
     let args = match args.is_empty() {
         true => String::new(),
         false => format!(", \"args\": [{}]", args.join(", ")),
@@ -282,14 +282,14 @@ fn lead(text: &str, start: usize) -> Option<&str> {
     Some(&before[line.strip_suffix('\r').unwrap_or(line).len()..])
 }
 
-/// A word as a shell reads it again.
-fn shell_word(word: &OsStr) -> String {
-    let word = printable_name(&word.to_string_lossy());
+/// A word as a shell reads it again; none for one that no line of a terminal could show.
+fn shell_word(word: &OsStr) -> Option<String> {
+    let word = word.to_str().filter(|word| printable_name(word) == **word)?;
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@%+,".contains(c);
     if !word.is_empty() && word.chars().all(plain) {
-        return word;
+        return Some(word.to_owned());
     }
-    format!("'{}'", word.replace('\'', r"'\''"))
+    Some(format!("'{}'", word.replace('\'', r"'\''")))
 }
 
 #[cfg(test)]
@@ -324,9 +324,10 @@ mod tests {
 
     #[test]
     fn words_survive_a_shell() {
-        let word = |text: &str| shell_word(OsStr::new(text));
+        let word = |text: &str| shell_word(OsStr::new(text)).unwrap_or_default();
         assert_eq!(word("daemon off;"), "'daemon off;'");
         assert_eq!(word("it's"), r"'it'\''s'");
         assert_eq!((word("a=b"), word("")), ("a=b".to_owned(), "''".to_owned()));
+        assert_eq!(shell_word(OsStr::new("a\nb")), None);
     }
 }

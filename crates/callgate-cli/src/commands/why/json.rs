@@ -1,11 +1,11 @@
 //! `why --json`.
 
-use callgate_kernel::{End, Outcome};
+use callgate_kernel::{End as ProcessEnd, Outcome};
 use callgate_syscalls::{Abi, errno};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::fix::Edit;
+use super::{enforce::End, fix::Edit};
 use crate::{
     commands::Failure,
     output,
@@ -20,6 +20,9 @@ struct Json<'a> {
     /// Calls in all.
     refused: u64,
     refusals: Vec<JsonRefusal<'a>>,
+    /// Whether callgate was asked to end while processes of the command were left, whose refused
+    /// calls fail with ENOSYS from then on.
+    left: bool,
     /// Why something went otherwise than under `run`.
     #[serde(skip_serializing_if = "Option::is_none")]
     own_listener: Option<String>,
@@ -129,11 +132,12 @@ pub fn text(
     profile: &str,
     refused: &Refusals<'_>,
     edits: &[Result<Edit, String>],
-    status: u8,
+    end: &End,
 ) -> Result<String, Failure> {
     let json = Json {
         profile,
-        status,
+        status: end.status,
+        left: end.left,
         refused: refused.total(),
         refusals: refused.rows().iter().zip(edits).map(|(row, edit)| refusal(row, edit)).collect(),
         own_listener: refused.own_listener(),
@@ -215,11 +219,11 @@ fn place(place: &Place) -> JsonPlace<'_> {
 fn then(row: &Refusal) -> JsonThen {
     let end = row.end();
     let exited = match end {
-        End::Known(Outcome::Exited(status)) => Some(status),
+        ProcessEnd::Known(Outcome::Exited(status)) => Some(status),
         _ => None,
     };
     let signal = match end {
-        End::Known(Outcome::Signaled { signal, .. }) => Some(signal.to_string()),
+        ProcessEnd::Known(Outcome::Signaled { signal, .. }) => Some(signal.to_string()),
         _ => None,
     };
     JsonThen { text: row.then(), exited, signal, approximation: row.approximation }
