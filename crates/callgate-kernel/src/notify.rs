@@ -5,6 +5,7 @@
 mod calls;
 mod memory;
 mod process;
+mod traced;
 
 pub use self::memory::Text;
 pub use self::process::{Caller, End, Ended};

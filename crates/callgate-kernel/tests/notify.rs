@@ -46,6 +46,9 @@ fn main() {
         ("a_process_is_ended_as_by_a_filter", ended),
         ("a_process_that_blocks_or_handles_sigsys_is_ended_too", ended_by_force),
         ("how_a_child_of_the_command_ended_is_known", child_ends),
+        ("a_trap_is_told_as_the_kernel_tells_it", trapped),
+        ("one_thread_is_ended_and_its_joiner_goes_on", thread_ended),
+        ("_trap", trap_once),
         ("_supervise", supervise),
         ("_follow", follow),
     ];
@@ -466,4 +469,52 @@ fn child_ends() {
     }
     // Each mkdir is a process of its own, and fails.
     assert_eq!(ends, [End::Known(Outcome::Exited(1)); 2]);
+}
+
+fn trapped() {
+    let dir = TempDir::new("notify");
+    let program = asks(&dir);
+    let told = |how: &str| {
+        let mut command = again("_trap");
+        let output = command.env("PROGRAM", &program).env("HOW", how).output().unwrap();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    let (status, real) = told("kernel");
+    assert_eq!(real.lines().count(), 2, "{real}");
+    if !cfg!(any(target_arch = "x86_64", target_arch = "aarch64")) {
+        skip("registers of this processor are not known");
+    }
+    assert_eq!(told("supervisor"), (status, real));
+}
+
+/// Runs the program under a filter that traps, or under one that asks.
+fn trap_once() {
+    let program = std::env::var("PROGRAM").unwrap();
+    let arguments = [program.as_str(), "trap", "plain", "fork"];
+    let outcome = if std::env::var("HOW").as_deref() == Ok("kernel") {
+        let filter = refuse(&mkdir(), Action::Trap(77));
+        Launch::new(arguments).filter(&filter).run().unwrap().outcome
+    } else {
+        let finished = Launch::new(arguments).filter(&asking()).run_notified(|notification| {
+            assert_eq!(notification.handles_sigsys(), Ok(true));
+            assert_eq!(notification.trap(77), Ok(true));
+            EDOM
+        });
+        finished.unwrap().outcome
+    };
+    std::process::exit(i32::from(outcome.status()));
+}
+
+fn thread_ended() {
+    if !cfg!(any(target_arch = "x86_64", target_arch = "aarch64")) {
+        skip("registers of this processor are not known");
+    }
+    let dir = TempDir::new("notify");
+    let mut ended = Vec::new();
+    let finished = run(&asks(&dir), &["joined", "joined"], |notification| {
+        assert_eq!(notification.thread_count(), Ok(2));
+        ended.push(notification.end_thread());
+        EDOM
+    });
+    assert_eq!((ended, finished.outcome), (vec![Ok(()), Ok(())], Outcome::Exited(7)));
 }

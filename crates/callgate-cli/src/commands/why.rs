@@ -22,10 +22,9 @@ Only the filter is seen. What a capability, a security module or the mode of a f
 after the filter, and is never blamed on it: where the command failed and the filter refused nothing,
 that is said.
 
-Not as under `run`: a program that handles or blocks SIGSYS and is to be killed dies of SIGKILL, and
-of a program with several threads more than one ends where the filter kills a thread. A program that
-handles a trap (SIGSYS) gets a signal that a process sent. A program that wants a listener of its own
-gets EBUSY. Should callgate be killed, the calls in question fail with ENOSYS: the kernel's rule.
+Not as under `run`: a program that handles or blocks SIGSYS and is to be killed dies of SIGKILL. A
+program that wants a listener of its own gets EBUSY. Should callgate be killed, the calls in question
+fail with ENOSYS: the kernel's rule.
 
 Exit status: the command's own, 128+N for signal N, 125 callgate failed, 126 not executable,
 127 not found.

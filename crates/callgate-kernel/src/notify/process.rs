@@ -120,7 +120,7 @@ impl Notification<'_> {
         self.send_to_thread(&self.caller()?)
     }
 
-    fn send_to_thread(&self, caller: &Caller) -> Result<(), Errno> {
+    pub(super) fn send_to_thread(&self, caller: &Caller) -> Result<(), Errno> {
         let thread = self.thread().ok_or(Errno(libc::ESRCH))?;
         let [process, thread, signal] = [caller.pid, thread, libc::SIGSYS].map(c_long::from);
         // SAFETY: plain numbers.
@@ -153,7 +153,7 @@ impl Notification<'_> {
         field(&status, "Threads:").and_then(|n| n.parse().ok()).ok_or(Errno(libc::ESRCH))
     }
 
-    fn status(&self) -> Result<String, Errno> {
+    pub(super) fn status(&self) -> Result<String, Errno> {
         let thread = self.thread().ok_or(Errno(libc::ESRCH))?;
         let status = fs::read(format!("/proc/{thread}/status"));
         let status = status.map_err(|_| Errno(libc::ESRCH))?;
@@ -191,7 +191,7 @@ impl Caller {
 }
 
 /// The first word behind a key of a status file.
-fn field<'s>(status: &'s str, key: &str) -> Option<&'s str> {
+pub(super) fn field<'s>(status: &'s str, key: &str) -> Option<&'s str> {
     status.lines().find_map(|line| line.strip_prefix(key)?.split_whitespace().next())
 }
 

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <ucontext.h>
 #include <unistd.h>
 
 static int failures;
@@ -36,6 +37,22 @@ static void child(pid_t pid)
 static void handle(int number)
 {
     (void)number;
+}
+
+static void told(int number, siginfo_t *info, void *context)
+{
+    char line[200];
+    long result = 0;
+#ifdef __x86_64__
+    result = ((ucontext_t *)context)->uc_mcontext.gregs[REG_RAX];
+#elif defined(__aarch64__)
+    result = ((ucontext_t *)context)->uc_mcontext.regs[0];
+#endif
+    int length = snprintf(line, sizeof line, "%d %d %d %d %x %d %ld\n", number, info->si_code,
+                          info->si_errno, info->si_syscall, info->si_arch,
+                          info->si_call_addr != NULL, result);
+    if (write(2, line, length) != length)
+        failures++;
 }
 
 int main(int argc, char **argv)
@@ -76,6 +93,14 @@ int main(int argc, char **argv)
             sigprocmask(SIG_BLOCK, &set, NULL);
         } else if (strcmp(way, "handle-sigsys") == 0) {
             signal(SIGSYS, handle);
+        } else if (strcmp(way, "trap") == 0) {
+            /* What the handler of a trap is told, on standard output. */
+            struct sigaction action = {.sa_sigaction = told, .sa_flags = SA_SIGINFO};
+            sigaction(SIGSYS, &action, NULL);
+        } else if (strcmp(way, "joined") == 0) {
+            pthread_t thread;
+            pthread_create(&thread, NULL, in_thread, "/no/joined");
+            pthread_join(thread, NULL);
         } else if (strcmp(way, "ignore-sigsys") == 0) {
             signal(SIGSYS, SIG_IGN);
         } else if (strcmp(way, "many") == 0) {

@@ -3,7 +3,10 @@
 use callgate_bpf::Action;
 use callgate_kernel::{Answer, Ended, Errno, Launch, LaunchError, Notification, Outcome, Signal};
 
-use crate::refusals::{Noticed, Refusals};
+use crate::{
+    names::syscall_name,
+    refusals::{Noticed, Refusals},
+};
 
 /// How the command ended.
 pub struct End {
@@ -16,7 +19,7 @@ pub struct End {
 const KILLED: &str =
     "by SIGKILL: it handles, ignores or blocks SIGSYS, which the kernel's own kill overrides";
 const THREAD: &str =
-    "the kernel would have ended the calling thread alone, which no other process can do";
+    "the kernel would have ended the calling thread alone, which could not be done here";
 const TRAPPED: &str = "its handler for SIGSYS was called as for a signal from a process; the kernel's own says which call it was";
 
 pub fn run(launch: Launch, refusals: &mut Refusals<'_>) -> Result<End, LaunchError> {
@@ -54,10 +57,22 @@ fn carry_out(
         Action::Errno(number) => (Answer::Errno(Errno(i32::from(number.min(MAX_ERRNO)))), None),
         // Under `run` nobody listens and nobody traces.
         Action::UserNotif | Action::Trace(_) => (nobody, None),
-        Action::Trap(_) if notification.handles_sigsys() == Ok(true) => {
-            // The call returns, and the handler runs first.
-            let sent = notification.send_sigsys();
-            (nobody, sent.is_ok().then_some(TRAPPED))
+        Action::Trap(data) if notification.handles_sigsys() == Ok(true) => {
+            match notification.trap(data) {
+                Ok(true) => (nobody, None),
+                Ok(false) => (nobody, Some(TRAPPED)),
+                // The call returns, and the handler runs first.
+                Err(_) => (nobody, notification.send_sigsys().is_ok().then_some(TRAPPED)),
+            }
+        }
+        // Made to exit by a filter that refuses that, it would come back here.
+        Action::KillThread
+            if notification.thread_count().is_ok_and(|threads| threads > 1)
+                && syscall_name(notification.data().arch, notification.data().nr)
+                    != Some("exit")
+                && notification.end_thread().is_ok() =>
+        {
+            (nobody, None)
         }
         _ => {
             let threads = notification.thread_count().unwrap_or(1);
