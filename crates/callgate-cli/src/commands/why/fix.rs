@@ -51,7 +51,7 @@ impl<'r> Fixes<'r> {
 
     fn editable(&self) -> Result<Editable<'r>, String> {
         match &self.ready.origin {
-            Origin::Profile { profile, .. } => match profile.dialect {
+            Origin::Profile { profile, .. } => match written_for(profile) {
                 Some(dialect) => {
                     let target = target_of(profile, &self.ready.target);
                     Ok(Editable { profile, dialect, target })
@@ -184,6 +184,11 @@ impl Editable<'_> {
         let ruleset = self.read(text).and_then(|policy| policy.resolve(&self.target).ruleset);
         ruleset.is_some_and(|ruleset| ruleset.decide(data).0 == Action::Allow)
     }
+}
+
+/// The container dialect that a profile is written in; none for another language.
+fn written_for(profile: &Profile) -> Option<Dialect> {
+    profile.policy.as_ref()?.dialect
 }
 
 /// An edit in words.
