@@ -13,6 +13,9 @@ use super::symbols::{Binary, Symbol};
 /// Frames of a library that are gone through to find who called into it.
 const FRAME_LIMIT: usize = 32;
 
+/// Largest file that is looked into.
+const SIZE_LIMIT: u64 = 1 << 30;
+
 /// The place of a call, and who called the library that made it.
 pub struct Site {
     /// Behind the instruction that made the call.
@@ -115,11 +118,13 @@ impl Mapping {
     /// The file as the process sees it, whatever its root and mounts are.
     fn open(&self, root: &Path) -> io::Result<Binary> {
         let path = self.path.strip_prefix('/').ok_or(io::ErrorKind::NotFound)?;
-        let file = File::open(root.join(path))?;
-        if !file.metadata()?.is_file() {
+        let path = root.join(path);
+        // The program may have put anything in its file's place: a pipe would be waited for.
+        let metadata = fs::metadata(&path)?;
+        if !metadata.is_file() || metadata.len() > SIZE_LIMIT {
             return Err(io::ErrorKind::InvalidInput.into());
         }
-        Binary::read(file)
+        Binary::read(File::open(path)?)
     }
 }
 

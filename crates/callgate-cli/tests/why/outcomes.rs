@@ -19,6 +19,7 @@ const PROGRAM: &str = r#"
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -53,7 +54,9 @@ int main(int argc, char **argv)
     }
     if (argc > 1 && !strcmp(argv[1], "ignore"))
         signal(SIGSYS, SIG_IGN);
-    if (argc > 1 && !strcmp(argv[1], "thread")) {
+    if (argc > 1 && !strcmp(argv[1], "hidden"))
+        prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+    if (argc > 1 && (!strcmp(argv[1], "thread") || !strcmp(argv[1], "hidden"))) {
         pthread_t thread;
         pthread_create(&thread, NULL, ask, NULL);
         pthread_join(thread, NULL);
@@ -147,6 +150,17 @@ fn one_thread_ends_and_the_program_goes_on() {
         5,
         "",
         "refused   getpgid(0) kills the thread   …1 time\n…  then    the program went on and exited with 5\n…",
+    );
+}
+
+#[test]
+fn of_a_program_that_may_not_be_traced_all_threads_end_and_that_is_told() {
+    let Some(scratch) = prepared() else { return };
+    let args = ["why", "--profile", "thread.json", "--", "./ask", "hidden"];
+    scratch.callgate_as_user(&args).run().is_like(
+        128 + SYS,
+        "",
+        "refused   getpgid(0) kills the thread   …\n…(the kernel would have ended the calling thread alone, which could not be done here)\n…",
     );
 }
 

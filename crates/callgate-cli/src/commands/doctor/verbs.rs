@@ -30,6 +30,14 @@ pub fn table(features: &Features) -> Vec<Verb> {
         container: "all",
         filtered: "all",
     };
+    let asks = |name| Verb {
+        name,
+        here: yes(filter && listener),
+        root: "all",
+        user: "all but capabilities it lacks; the bounding set stays",
+        container: "within what the container allows",
+        filtered: "what the outer filters refuse is not seen",
+    };
     vec![
         Verb {
             name: "run",
@@ -39,22 +47,8 @@ pub fn table(features: &Features) -> Vec<Verb> {
             container: "within what the container allows; kills are not named",
             filtered: "adds to the filters that hold",
         },
-        Verb {
-            name: "run --dry-run",
-            here: yes(filter && listener),
-            root: "all",
-            user: "all but capabilities it lacks; the bounding set stays",
-            container: "within what the container allows",
-            filtered: "what the outer filters refuse is not seen",
-        },
-        Verb {
-            name: "why",
-            here: yes(filter && listener),
-            root: "all",
-            user: "all but capabilities it lacks; the bounding set stays",
-            container: "within what the container allows",
-            filtered: "what the outer filters refuse is not seen",
-        },
+        asks("run --dry-run"),
+        asks("why"),
         Verb {
             name: "run --strict",
             here: yes(strict),
