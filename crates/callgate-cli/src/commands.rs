@@ -16,6 +16,7 @@ pub mod lint;
 pub mod merge;
 pub mod run;
 pub mod syscall;
+pub mod why;
 
 use std::{fmt, io, process::ExitCode};
 
@@ -69,12 +70,12 @@ impl fmt::Display for Failure {
     }
 }
 
-/// The status for a command line that is none. After `run`, and
-/// `dump` with a command, the small numbers are the command's.
+/// The status for a command line that is none. After `run` and `why`, and `dump` with a command,
+/// the small numbers are the command's.
 pub fn status_of_wrong_usage() -> u8 {
     let verb = std::env::args_os().nth(1);
     let command = std::env::args_os().any(|argument| argument == "--");
-    let runs = |verb| verb == "run" || verb == "dump" && command;
+    let runs = |verb| verb == "run" || verb == "why" || verb == "dump" && command;
     if verb.is_some_and(runs) { run::OWN_ERROR } else { 2 }
 }
 
@@ -82,6 +83,7 @@ pub fn status_of_wrong_usage() -> u8 {
 pub fn dispatch(cli: Cli) -> ExitCode {
     let answer = match cli.command {
         Command::Run(args) => return run::main(args),
+        Command::Why(args) => return why::main(args),
         Command::Dump(args) => return dump::main(args),
         Command::Compile(args) => compile::main(args),
         Command::Check(args) => check::main(args),

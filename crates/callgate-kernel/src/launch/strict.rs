@@ -1,7 +1,6 @@
 //! Running an unmodified program in strict mode.
 
 mod image;
-mod machine;
 mod tracer;
 
 use std::fmt;
@@ -92,7 +91,7 @@ impl Launch {
     /// The program was not started, or could not be put into strict mode and was killed:
     /// [`StrictRunError`] says which.
     pub fn run_strict(self, moment: &Moment) -> Result<StrictFinished, StrictRunError> {
-        if !machine::SUPPORTED {
+        if !ptrace::machine::SUPPORTED {
             return Err(Kind::Machine.into());
         }
         let started = self.start(true).map_err(Kind::Launch)?;
