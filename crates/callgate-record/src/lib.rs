@@ -19,10 +19,14 @@
 //! [`profile::stability`] says how much the last run still brought, and no more.
 #![forbid(unsafe_code)]
 
+#[cfg(target_os = "linux")]
+pub mod audit;
 mod format;
 mod recorder;
 mod recording;
+pub mod strace;
 mod values;
+pub mod words;
 
 pub use crate::{
     format::{FORMAT_VERSION, FormatError, Reading},

@@ -1,11 +1,10 @@
 //! `callgate eval`: what a filter answers to a call, and why.
 
-mod calls;
-
 use std::{fmt::Write, fs, io::Read};
 
 use callgate_bpf::{Action, Program, SeccompData, Traced, disasm::Listing};
 use callgate_policy::Decision;
+use callgate_record::{strace, words};
 use clap::Args as ClapArgs;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -93,8 +92,8 @@ pub fn main(args: Args) -> Result<Answer, Failure> {
         None => crate::target::native()?,
     };
     let calls = match &args.calls {
-        None => vec![calls::one(abi, &args.call)?],
-        Some(file) => calls::file(abi, file, &read(file)?)?,
+        None => vec![words::call(abi, &args.call)?],
+        Some(file) => strace::calls(abi, file, &read(file)?)?,
     };
     let context = Context::new(args.reading, &args.target, &args.order)?;
     let mut manager = context.manager();
