@@ -22,6 +22,7 @@
 #[cfg(target_os = "linux")]
 pub mod audit;
 mod format;
+pub mod profile;
 mod recorder;
 mod recording;
 pub mod strace;
