@@ -43,6 +43,7 @@
 //! | `launch/signals` | signal sets, signalfd(2) |
 //! | `launch/notified` | the listener that a child leaves here |
 //! | `notify/calls` | the ioctls of a listener |
+//! | `notify/process` | a signal to a thread, and how a process ended |
 //! | `ptrace` | ptrace(2) |
 //! | `audit` | a netlink socket |
 //! | `features/probe` | children that try things |
@@ -77,7 +78,7 @@ pub use crate::launch::{
     LoadFlags, Moment, NotifiedFinished, RefusedCall, Stage, StrictFinished, StrictRunError,
 };
 pub use crate::load::{LoadError, LoadOptions, Loaded, Scope, load};
-pub use crate::notify::{Answer, Listener, Notification, Ready, Text};
+pub use crate::notify::{Answer, Caller, End, Ended, Listener, Notification, Ready, Text};
 pub use crate::outcome::{Outcome, Signal};
 pub use crate::privileges::{
     CapSet, CapState, has_sys_admin, is_secure_exec, no_new_privs, root_is_special,

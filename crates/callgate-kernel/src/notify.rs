@@ -4,8 +4,10 @@
 
 mod calls;
 mod memory;
+mod process;
 
 pub use self::memory::Text;
+pub use self::process::{Caller, End, Ended};
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;

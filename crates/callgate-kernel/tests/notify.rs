@@ -14,8 +14,8 @@ use callgate_bpf::{
     Action, ByteOrder, Condition, Instruction, Layout, Op, Operand, Program, SyscallNr,
 };
 use callgate_kernel::{
-    Answer, Errno, Launch, LaunchError, Listener, LoadError, LoadOptions, Notification,
-    NotifiedFinished, Outcome, Ready, Signal, load,
+    Answer, Caller, End, Ended, Errno, Launch, LaunchError, Listener, LoadError, LoadOptions,
+    Notification, NotifiedFinished, Outcome, Ready, Signal, load,
 };
 use callgate_syscalls::{Abi, from_audit};
 
@@ -43,6 +43,9 @@ fn main() {
         ("beside_a_listener_that_holds_there_is_no_second", second_listener),
         ("without_the_supervisor_the_answer_is_enosys", orphaned),
         ("a_listener_of_ones_own_tells_when_nobody_is_left", own_listener),
+        ("a_process_is_ended_as_by_a_filter", ended),
+        ("a_process_that_blocks_or_handles_sigsys_is_ended_too", ended_by_force),
+        ("how_a_child_of_the_command_ended_is_known", child_ends),
         ("_supervise", supervise),
         ("_follow", follow),
     ];
@@ -405,4 +408,58 @@ fn own_listener() {
         0
     });
     assert_eq!(status.code(), Some(0));
+}
+
+/// Ends the process at its first call, and gives how it looks from outside.
+fn end_at_first_call(ways: &[&str]) -> (Vec<Ended>, Outcome) {
+    let dir = TempDir::new("notify-ended");
+    let mut ended = Vec::new();
+    let finished = run(&asks(&dir), ways, |notification| {
+        ended.push(notification.end_process().unwrap());
+        EDOM
+    });
+    (ended, finished.outcome)
+}
+
+fn ended() {
+    let dir = TempDir::new("notify");
+    let program = asks(&dir);
+    // What the kernel's own kill looks like here, core or not.
+    let kill = refuse(&mkdir(), Action::KillProcess);
+    let arguments = [program.to_str().unwrap(), "plain"];
+    let real = Launch::new(arguments).filter(&kill).run().unwrap().outcome;
+    let (ended, outcome) = end_at_first_call(&["plain", "plain"]);
+    assert_eq!(ended, [Ended::Sys]);
+    assert_eq!(outcome, real);
+    let (ended, outcome) = end_at_first_call(&["thread"]);
+    assert!(ended.iter().all(|ended| *ended == Ended::Sys));
+    assert!(matches!(outcome, Outcome::Signaled { signal: Signal::SYS, .. }), "{outcome:?}");
+}
+
+fn ended_by_force() {
+    for way in ["block-sigsys", "handle-sigsys", "ignore-sigsys"] {
+        let (ended, outcome) = end_at_first_call(&[way, "plain", "plain"]);
+        assert_eq!(ended, [Ended::Kill], "{way}");
+        assert_eq!(outcome, Outcome::Signaled { signal: Signal::KILL, core: false }, "{way}");
+    }
+}
+
+fn child_ends() {
+    let mut callers = Vec::new();
+    let script = "sh -c 'mkdir /no/such; exit 5'; sh -c 'mkdir /no/such; kill -TERM $$'; exit 0";
+    Launch::new(["sh", "-c", script])
+        .filter(&refuse(&mkdir(), Action::UserNotif))
+        .run_notified(|notification| {
+            let caller = notification.caller().unwrap();
+            assert_eq!(caller.end(), End::Alive);
+            callers.push(caller);
+            EDOM
+        })
+        .unwrap();
+    let ends: Vec<End> = callers.iter().map(Caller::end).collect();
+    if ends.contains(&End::Unknown) {
+        skip("this kernel tells nobody but the parent how a process ended");
+    }
+    // Each mkdir is a process of its own, and fails.
+    assert_eq!(ends, [End::Known(Outcome::Exited(1)); 2]);
 }

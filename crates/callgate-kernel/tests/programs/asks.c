@@ -69,6 +69,15 @@ int main(int argc, char **argv)
             struct sigaction action = {.sa_handler = handle};
             sigaction(SIGUSR1, &action, NULL);
             ask("/no/signal");
+        } else if (strcmp(way, "block-sigsys") == 0) {
+            sigset_t set;
+            sigemptyset(&set);
+            sigaddset(&set, SIGSYS);
+            sigprocmask(SIG_BLOCK, &set, NULL);
+        } else if (strcmp(way, "handle-sigsys") == 0) {
+            signal(SIGSYS, handle);
+        } else if (strcmp(way, "ignore-sigsys") == 0) {
+            signal(SIGSYS, SIG_IGN);
         } else if (strcmp(way, "many") == 0) {
             for (int n = 0; n < 1000; n++)
                 ask("/no/many");
