@@ -3,11 +3,13 @@
 mod catch;
 mod child;
 mod lookup;
+mod notified;
 mod report;
 mod signals;
 mod strict;
 
 pub use self::catch::{CatchError, CatchFinished, CaughtFilter, CrossCheck, LoadCall, LoadFlags};
+pub use self::notified::NotifiedFinished;
 pub use self::report::Stage;
 pub use self::strict::{Moment, RefusedCall, StrictFinished, StrictRunError};
 
@@ -26,7 +28,7 @@ use self::report::{Progress, Report};
 use self::signals::Foreground;
 use crate::capability_plan::{CapError, CapPlan};
 use crate::errno::Errno;
-use crate::load::{FLAG_LOG, FLAG_SPEC_ALLOW, LoadError, Prepared};
+use crate::load::{FLAG_LOG, FLAG_NEW_LISTENER, FLAG_SPEC_ALLOW, LoadError, Prepared};
 use crate::outcome::{Outcome, Signal};
 use crate::privileges::is_secure_exec;
 use crate::sys;
@@ -192,6 +194,7 @@ impl Launch {
             capabilities,
             no_new_privs,
             filter,
+            one_table: flags & FLAG_NEW_LISTENER != 0,
             exec,
         };
         let pid = child::fork(&mut steps, &report).map_err(start)?;

@@ -13,6 +13,7 @@
 //! | read back what holds a thread | [`ThreadStatus`] |
 //! | read the filters of a running thread | [`filters_of`], [`threads_of`] |
 //! | catch the filters that a command loads | [`Launch::run_catching`] |
+//! | answer the calls that a filter asks about | [`Launch::run_notified`], [`Listener`] |
 //! | learn which call was refused | [`AuditLog`] |
 //! | learn what this kernel and process can do | [`Features::probe`] |
 //!
@@ -40,6 +41,9 @@
 //! | `launch/report` | the page that parent and child share |
 //! | `launch/child` | fork, and what comes between it and exec |
 //! | `launch/signals` | signal sets, signalfd(2) |
+//! | `launch/notified` | the listener that a child leaves here |
+//! | `notify/calls` | the ioctls of a listener |
+//! | `notify/process` | a signal to a thread, and how a process ended |
 //! | `ptrace` | ptrace(2) |
 //! | `audit` | a netlink socket |
 //! | `features/probe` | children that try things |
@@ -53,6 +57,7 @@ mod errno;
 mod features;
 mod launch;
 mod load;
+mod notify;
 mod outcome;
 mod privileges;
 mod ptrace;
@@ -70,9 +75,10 @@ pub use crate::features::{
 };
 pub use crate::launch::{
     CatchError, CatchFinished, CaughtFilter, CrossCheck, Finished, Launch, LaunchError, LoadCall,
-    LoadFlags, Moment, RefusedCall, Stage, StrictFinished, StrictRunError,
+    LoadFlags, Moment, NotifiedFinished, RefusedCall, Stage, StrictFinished, StrictRunError,
 };
 pub use crate::load::{LoadError, LoadOptions, Loaded, Scope, load};
+pub use crate::notify::{Answer, Caller, End, Ended, Listener, Notification, Ready, Text};
 pub use crate::outcome::{Outcome, Signal};
 pub use crate::privileges::{
     CapSet, CapState, has_sys_admin, is_secure_exec, no_new_privs, root_is_special,

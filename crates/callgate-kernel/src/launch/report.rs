@@ -58,6 +58,8 @@ struct Words {
     capability: AtomicU32,
     /// What a child that is to be traced waits for.
     gate: AtomicU32,
+    /// The listener's descriptor and 1, or 0.
+    listener: AtomicU32,
 }
 
 const CLOSED: u32 = 0;
@@ -142,6 +144,18 @@ impl Report {
         gate.store(OPEN, Ordering::SeqCst);
         // SAFETY: the word lives in the page.
         unsafe { libc::syscall(libc::SYS_futex, gate.as_ptr(), libc::FUTEX_WAKE, 1) };
+    }
+
+    /// The child has loaded a filter whose listener has this number.
+    pub(super) fn leave_listener(&self, result: i64) {
+        let number = u32::try_from(result).map_or(0, |number| number.saturating_add(1));
+        self.words().listener.store(number, Ordering::SeqCst);
+    }
+
+    /// The number of the listener, once it is there.
+    pub(super) fn listener(&self) -> Option<i32> {
+        let number = self.words().listener.load(Ordering::SeqCst).checked_sub(1)?;
+        i32::try_from(number).ok()
     }
 
     /// The step that it began has failed.
