@@ -5,6 +5,7 @@
 //! | keep what was seen, and merge it | [`Recording`], [`Run`], [`Fact`] |
 //! | feed a run with observations, and write it while it goes on | [`Recorder`], [`Observation`] |
 //! | read and write the format | [`Recording::read`], [`Recording::to_text`] |
+//! | watch a command | [`method`], [`notify`] (on Linux), [`Known`] |
 //! | read what strace printed | [`strace`] |
 //! | read records of the audit log | [`audit`] (on Linux) |
 //! | make a profile | [`profile`] |
@@ -22,6 +23,10 @@
 #[cfg(target_os = "linux")]
 pub mod audit;
 mod format;
+mod known;
+pub mod method;
+#[cfg(target_os = "linux")]
+pub mod notify;
 pub mod profile;
 mod recorder;
 mod recording;
@@ -31,6 +36,7 @@ pub mod words;
 
 pub use crate::{
     format::{FORMAT_VERSION, FormatError, Reading},
+    known::Known,
     recorder::{Arguments, Observation, Recorder},
     recording::{Call, End, Fact, Key, Phase, Recording, Run, RunId, RunInfo},
     values::{Choice, Values, choice},

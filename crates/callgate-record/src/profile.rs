@@ -34,6 +34,7 @@ use callgate_diagnostic::{Span, Spanned};
 use callgate_policy::{Architectures, Comparison, Condition, Dialect, Entry, Newer, Policy};
 use callgate_syscalls::{Abi, all_names};
 
+pub(crate) use self::arguments::Narrowing;
 use self::base::Base;
 pub use self::check::{Unproved, check};
 use crate::{Call, Recording};
@@ -123,7 +124,7 @@ pub fn generate(recording: &Recording, options: &Options) -> Result<Profile, Pro
         return Err(ProfileError(()));
     }
     let abis = abis(&calls, options);
-    let narrow = arguments::Narrowing::new(recording, &abis, options.arguments);
+    let narrow = Narrowing::new(recording, &abis, options.arguments);
     let mut entries = recorded::entries(recording, &narrow);
     let mut named = recorded.clone();
     let base = options.base.map(|base| base.names()).unwrap_or_default();
@@ -142,6 +143,13 @@ pub fn generate(recording: &Recording, options: &Options) -> Result<Profile, Pro
         named.extend(&siblings);
     }
     entries.extend(fallbacks(&named, &abis, options.default));
+    if options.dialect.is_none() {
+        // These formats are for the machine that reads them, and know its names alone.
+        for entry in &mut entries {
+            entry.names.retain(|name| abis.iter().any(|abi| abi.number(&name.value).is_some()));
+        }
+        entries.retain(|entry| !entry.names.is_empty());
+    }
     let spanned = |abi: &Abi| Spanned::new(*abi, Span::default());
     let policy = Policy {
         dialect: options.dialect,

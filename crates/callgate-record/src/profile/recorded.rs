@@ -36,8 +36,11 @@ pub fn entries(recording: &Recording, narrow: &Narrowing) -> Vec<Entry> {
         *count = count.saturating_add(fact.count);
         runs.entry(name).or_default().insert(run);
     }
+    // Of a run that ended before its start-up did, that says nothing.
+    let went_on = |run: &Run| run.facts.keys().any(|key| key.phase > Phase::StartUp);
     for (name, (origin, _)) in &mut origins {
         let seen = &runs[name];
+        origin.start_up_only &= seen.iter().all(|id| went_on(&recording.runs[id]));
         let watched = |(id, run): &(&RunId, &Run)| {
             seen.contains(id) || !run.unwatched.iter().any(|call| call.name() == Some(name))
         };

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use callgate_kernel::Features;
+use callgate_record::method::Method;
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -58,6 +59,15 @@ pub fn table(features: &Features) -> Vec<Verb> {
         anywhere("eval"),
         anywhere("merge"),
         anywhere("lint"),
+        Verb {
+            name: "record",
+            here: yes(filter && callgate_record::method::probe(Method::Notify).is_ok()),
+            root: "all",
+            user: "all; setuid programs gain no privilege meanwhile",
+            container: "where the container's filter has no listener",
+            filtered: "where no filter has a listener; what is refused is not seen",
+        },
+        anywhere("profile"),
         Verb {
             name: "dump",
             here: yes(features.seccomp.read_filters.works()),

@@ -1,0 +1,201 @@
+//! A command, watched from its first call to its last.
+
+use std::{
+    hash::{BuildHasher, Hasher, RandomState},
+    io::{IsTerminal, Write, stderr},
+    path::Path,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+
+use callgate_policy::{NewerCalls, Ruleset, Target};
+use callgate_record::{
+    Known, Recorder, Recording, RunId, RunInfo,
+    method::{self, Method},
+    notify::{self, Watch},
+};
+use callgate_syscalls::{Abi, CapabilitySet};
+
+use super::{Args, MethodName, file, file::Output, summary};
+use crate::{
+    commands::{Failure, run::OWN_ERROR},
+    report,
+    source::{Source, plural},
+    target::{ReadingArgs, native, resolve, running_kernel},
+};
+
+pub fn record(args: &Args) -> Result<u8, Failure> {
+    if callgate_kernel::is_secure_exec() {
+        return Err(Failure::Message(
+            "callgate was started setuid, setgid or with file capabilities; it does not lend its rights to a command. Remove the bit or the capabilities from the file".to_owned(),
+        ));
+    }
+    let method = choose(args.method)?;
+    let native = native()?;
+    let (mut known, profile) = on_top_of(&args.on_top_of, native)?;
+    let mut output = Output::open(&args.output)?;
+    known.merge(&output.before);
+    let mut before = output.before.clone();
+    let runs = if args.warm_up { 2 } else { 1 };
+    let mut status = 0;
+    for round in 0..runs {
+        let filter = Known::new(native, &known, profile.as_ref(), args.args);
+        let compiled = callgate_compile::compile(&filter.ruleset).map_err(|e| e.to_string())?;
+        let mut recorder = Recorder::new(run_id(), info(args, method, native));
+        recorder.leave_unwatched(filter.unwatched.iter().copied());
+        let watch = Watch {
+            command: &args.command,
+            filter: compiled.program(),
+            start_up: Duration::from_secs(u64::from(args.start_up)),
+        };
+        let mut live = Live::new(method);
+        let watched = notify::record(&watch, &mut recorder, &mut output, |r| live.show(r));
+        live.end();
+        let watched = match watched {
+            Ok(watched) => watched,
+            Err(error) => {
+                report::error(&error);
+                if round == 0 {
+                    output.discard();
+                }
+                return Ok(error.status());
+            }
+        };
+        let (id, run) = recorder.finish();
+        summary::print(&args.output, &before, id, &run);
+        let whole = Recording::of_run(id, run);
+        before.merge(&whole);
+        known.merge(&whole);
+        status = watched.finished.outcome.status();
+        if let Some(error) = watched.unwritten {
+            report::error(format!(
+                "{}: {error}; the recording lacks what came after the last write that worked",
+                args.output.display()
+            ));
+            return Ok(OWN_ERROR);
+        }
+        if round + 1 < runs && status != 0 {
+            report::note(format!(
+                "the command ended with {status} while it was learnt; it is not run again"
+            ));
+            break;
+        }
+    }
+    Ok(status)
+}
+
+/// Picks the method, and says which and why.
+fn choose(asked: MethodName) -> Result<Method, Failure> {
+    let one = |wanted| {
+        method::probe(wanted).map_err(|why| format!("--method {}: {why}", wanted.name()))?;
+        Ok(wanted)
+    };
+    match asked {
+        MethodName::Ebpf => one(Method::Ebpf),
+        MethodName::Notify => one(Method::Notify),
+        MethodName::Auto => {
+            let list = |against: &[(Method, String)]| {
+                let parts: Vec<String> =
+                    against.iter().map(|(method, why)| format!("{method}: {why}")).collect();
+                parts.join("; ")
+            };
+            let chosen = method::choose(method::probe)
+                .map_err(|against| format!("no way to record works here: {}", list(&against)))?;
+            let why = list(&chosen.against);
+            let why = if why.is_empty() { why } else { format!(" ({why})") };
+            report::note(format!("recording by {}{why}", chosen.method));
+            Ok(chosen.method)
+        }
+    }
+}
+
+/// What recordings and at most one profile know.
+fn on_top_of(sources: &[String], native: Abi) -> Result<(Recording, Option<Ruleset>), Failure> {
+    let mut known = Recording::default();
+    let mut profile = None;
+    for source in sources {
+        if file::is_recording(Path::new(source)) {
+            known.merge(&file::read(Path::new(source))?);
+            continue;
+        }
+        if profile.is_some() {
+            return Err(Failure::Message(format!(
+                "{source}: --on-top-of takes recordings, and one profile; `callgate merge` makes one of several"
+            )));
+        }
+        let reading = ReadingArgs { dialect: None, pedantic: false };
+        let mut read = Source::open_profile(source, None)?;
+        let target = Target {
+            native,
+            abis: None,
+            capabilities: CapabilitySet::DOCKER_DEFAULT,
+            kernel: running_kernel()?,
+            newer: NewerCalls::Enosys,
+        };
+        let ruleset = resolve(&mut read, &reading, &target);
+        read.print_diagnostics(false, "nothing was recorded");
+        profile = Some(ruleset.ok_or(Failure::Reported)?);
+    }
+    Ok((known, profile))
+}
+
+fn info(args: &Args, method: Method, native: Abi) -> RunInfo {
+    /// Longer command lines are cut.
+    const ARGUMENTS: usize = 64;
+    const LENGTH: usize = 4096;
+    let text = |argument: &std::ffi::OsString| -> String {
+        argument.to_string_lossy().chars().take(LENGTH).collect()
+    };
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    RunInfo {
+        command: args.command.iter().take(ARGUMENTS).map(text).collect(),
+        method: method.name().to_owned(),
+        kernel: callgate_kernel::release(),
+        machine: Some(native),
+        start: u64::try_from(now.as_millis()).ok(),
+    }
+}
+
+/// Different for every run: the standard library's hasher has 128 random bits.
+fn run_id() -> RunId {
+    let mut hasher = RandomState::new().build_hasher();
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    hasher.write_u128(now.as_nanos());
+    hasher.write_u32(std::process::id());
+    RunId::new(hasher.finish())
+}
+
+/// A line on the terminal while the command runs; nothing elsewhere.
+struct Live {
+    method: Method,
+    terminal: bool,
+    shown: Option<Instant>,
+}
+
+impl Live {
+    fn new(method: Method) -> Live {
+        Live { method, terminal: stderr().is_terminal(), shown: None }
+    }
+
+    fn show(&mut self, recorder: &Recorder) {
+        const EVERY: Duration = Duration::from_millis(200);
+        if !self.terminal || self.shown.is_some_and(|shown| shown.elapsed() < EVERY) {
+            return;
+        }
+        self.shown = Some(Instant::now());
+        let run = recorder.run();
+        let line = format!(
+            "recording by {}, {}, {} looked at",
+            self.method,
+            plural(run.calls().len(), "syscall"),
+            plural(usize::try_from(run.count()).unwrap_or(usize::MAX), "call"),
+        );
+        // Standard error going away leaves nobody to tell.
+        let _ = write!(stderr().lock(), "\r\x1b[K{line}");
+    }
+
+    fn end(&self) {
+        if self.shown.is_some() {
+            let _ = write!(stderr().lock(), "\r\x1b[K");
+        }
+    }
+}
