@@ -108,7 +108,7 @@ impl Launch {
             return Err(Kind::Trace(errno).into());
         }
         started.report.open_gate();
-        match started.foreground.until(started.pid, None, || tracer.look()) {
+        match started.foreground.until(started.pid, &[], || tracer.look()) {
             Ok(finished) => match started.failure(finished.outcome, tracer.has_executed()) {
                 Some(error) => Err(Kind::Launch(error).into()),
                 None => Ok(finished),
