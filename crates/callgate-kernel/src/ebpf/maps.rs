@@ -39,6 +39,8 @@ pub(super) enum Control {
     /// Executables and sets that have been given out.
     Executables,
     Sets,
+    /// Whether a task was seen that has a filter, or that may be getting one.
+    Filters,
     /// Losses.
     LostEvents,
     LostExecutables,

@@ -108,6 +108,12 @@ impl Plan<'_> {
         a.atomic_add(Width::Double, R1, 0, R2);
     }
 
+    /// From now on each return of a call is looked at: somebody may have a filter. Changes R1.
+    fn filters(&self, a: &mut Assembler) {
+        a.map_value(R1, &self.maps.control.map, control_byte(Control::Filters));
+        a.store_constant(Width::Double, R1, 0, 1);
+    }
+
     /// Adds 1 to the value of the 8-byte key at [`stack::KEY`] of a hash; where there is no room for
     /// it, to a loss. Goes on at `new` when it was not there. Changes R0 to R5.
     fn count_in(&self, a: &mut Assembler, map: &super::map::Map, loss: Control, new: Label) {

@@ -122,8 +122,34 @@ impl<'a> RecorderOptions<'a> {
             tree::plant(process, &maps.roots)
                 .map_err(|errno| Error::from(Kind::Process(process, errno)))?;
         }
+        let x = std::env::var("CGX").unwrap_or_default();
+        if x.is_empty() {
         attached.push(enter.attach()?);
         attached.push(exit.attach()?);
+        } else {
+            use super::assembler::*;
+            let make = |name: &str| -> Vec<Instruction> {
+                let mut a = Assembler::default();
+                let out = a.label();
+                match name {
+                    "e" => {}
+                    "t" => { a.call(Helper::CurrentTask); }
+                    "s" => { a.call(Helper::CurrentTask); a.map(R1, &maps.storage); a.set(R2, R0); a.set(R3, 0); a.set(R4, 0); a.call(Helper::TaskStorageGet); }
+                    "p" => { a.call(Helper::ProcessorId); }
+                    "l" => { a.store_constant(Width::Word, FRAME, -4, 3); a.map(R1, &maps.counters.map); a.set(R2, FRAME); a.alu(Alu::Add, R2, -4); a.call(Helper::MapLookup); a.jump_if(When::Equal, R0, 0, out); a.load(Width::Double, R1, R0, 0); a.alu(Alu::Add, R1, 1); a.store(Width::Double, R0, 0, R1); }
+                    "g" => { if let Some(c) = &maps.cgroup { a.map(R1, c); a.set(R2, 0); a.call(Helper::CurrentUnderCgroup); } }
+                    _ => { a.load(Width::Double, R7, R1, 0); a.load(Width::Double, R9, R1, 8); a.call(Helper::CurrentTask); a.load(Width::Word, R1, R0, layout.task.seccomp_mode); a.jump_if(When::NotEqual, R1, 0, out); a.jump_if(When::Below, R9, -4095, out); }
+                }
+                a.place(out);
+                a.leave();
+                a.finish()
+            };
+            let (en, ex) = x.split_once(',').unwrap();
+            if en == "E" { attached.push(enter.attach()?); }
+            else if !en.is_empty() { attached.push(load("x", c"x", &make(en), layout.sys_enter)?.attach()?); }
+            if ex == "E" { attached.push(exit.attach()?); }
+            else if !ex.is_empty() { attached.push(load("x", c"x", &make(ex), layout.sys_exit)?.attach()?); }
+        }
         Ok(Recorder { programs: attached, ring, maps, tracked: table.tracked() })
     }
 }

@@ -11,6 +11,10 @@ pub(super) const X32: i32 = 1_024;
 /// How many arguments can be looked at, over all calls.
 pub(super) const SETS: usize = 1_024;
 
+/// Bits of a call's word: it may load a filter, or does so with a certain first argument.
+pub(super) const SECCOMP: i32 = 1 << 6;
+pub(super) const PRCTL: i32 = 1 << 7;
+
 /// Which arguments of which calls are recorded by their values.
 ///
 /// Meant for those that choose what a call does: flags, commands, families. Never for addresses,
@@ -82,8 +86,14 @@ impl ArgumentTable {
     pub(super) fn words(&self) -> Vec<u8> {
         let mut first = 0u64;
         let mut words = Vec::with_capacity(CALLS * 8);
-        for call in &self.calls {
-            words.extend((u64::from(*call) | first << 16).to_ne_bytes());
+        for (index, call) in self.calls.iter().enumerate() {
+            let loads = match abi_at(index).name_of(call_at(index).1) {
+                Some("seccomp") => SECCOMP,
+                Some("prctl") => PRCTL,
+                _ => 0,
+            };
+            let word = u64::from(*call) | u64::from(loads.cast_unsigned()) | first << 16;
+            words.extend(word.to_ne_bytes());
             first += u64::from((call & 0x3f).count_ones());
         }
         words
@@ -111,6 +121,14 @@ pub(super) fn call_at(index: usize) -> (Architecture, SyscallNr) {
         0..512 => (Abi::X86_64.audit(), SyscallNr(number)),
         512..1024 => (Abi::X86.audit(), SyscallNr(number - 512)),
         _ => (Abi::X86_64.audit(), SyscallNr((number - 1_024) | SyscallNr::X32_BIT)),
+    }
+}
+
+fn abi_at(index: usize) -> Abi {
+    match index {
+        0..512 => Abi::X86_64,
+        512..1024 => Abi::X86,
+        _ => Abi::X32,
     }
 }
 

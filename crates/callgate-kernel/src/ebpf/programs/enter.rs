@@ -1,11 +1,11 @@
 //! `sys_enter`: counts each call and notes the arguments that are looked at.
 
 use super::super::assembler::{
-    Alu, Assembler, FRAME, Helper, Instruction, Label, R0, R1, R2, R3, R4, R5, R7, R8, R9,
+    Alu, Assembler, FRAME, Helper, Instruction, Label, R0, R1, R2, R3, R4, R5, R6, R7, R8, R9,
     When, Width,
 };
 use super::super::maps::{Control, LISTED, POOL, SET_WORDS, VEIL};
-use super::super::table::{COMPAT, SETS, X32};
+use super::super::table::{self, COMPAT, SETS, X32};
 use super::{EventKind, Plan, control_byte, event_call, event_no_value, event_value, stack, storage};
 
 /// The program.
@@ -17,6 +17,9 @@ pub(in super::super) fn enter(plan: &Plan<'_>) -> Vec<Instruction> {
     a.load(Width::Double, R8, R1, 8);
     plan.resolve(&mut a, outside);
     a.jump_if(When::Equal, R0, 0, uncached);
+    // Without a filter there is nothing to tell apart.
+    a.load(Width::Word, R1, R6, plan.layout.task.seccomp_mode);
+    a.jump_if(When::Equal, R1, 0, uncached);
     a.set(R1, R8);
     a.alu(Alu::Add, R1, 1);
     a.store(Width::Word, R0, storage::ENTERED, R1);
@@ -51,9 +54,7 @@ pub(in super::super) fn enter(plan: &Plan<'_>) -> Vec<Instruction> {
     a.alu(Alu::ShiftLeft, R2, 3);
     a.alu(Alu::Add, R1, R2);
     a.load(Width::Double, R1, R1, 0);
-    a.set(R2, R1);
-    a.alu(Alu::And, R2, 0x3f);
-    a.jump_if(When::Equal, R2, 0, outside);
+    a.jump_if(When::Equal, R1, 0, outside);
     plan.arguments(&mut a);
     a.jump(outside);
 
@@ -98,9 +99,27 @@ impl Plan<'_> {
             a.store(Width::Double, FRAME, stack::ARGUMENTS + argument * 8, R1);
         }
         a.place(ready);
+        self.filter(a);
         for argument in 0..6 {
             self.argument(a, argument);
         }
+    }
+
+    /// A call that may load a filter: from now on each return is looked at.
+    fn filter(&self, a: &mut Assembler) {
+        /// `PR_SET_SECCOMP` of `linux/prctl.h`.
+        const PRCTL_OPERATION: i32 = 22;
+        let [loads, none] = [(); 2].map(|()| a.label());
+        a.load(Width::Double, R1, FRAME, stack::TRACKED);
+        a.jump_if(When::AnyBit, R1, table::SECCOMP, loads);
+        a.alu(Alu::And, R1, table::PRCTL);
+        a.jump_if(When::Equal, R1, 0, none);
+        a.load(Width::Double, R2, FRAME, stack::ARGUMENTS);
+        a.low_half(R2, R2);
+        a.jump_if(When::NotEqual, R2, PRCTL_OPERATION, none);
+        a.place(loads);
+        self.filters(a);
+        a.place(none);
     }
 
     /// Notes one argument, if it is looked at.

@@ -8,7 +8,7 @@ use super::super::assembler::{
     Alu, Assembler, FRAME, Helper, Instruction, R0, R1, R2, R3, R7, R8, R9, When, Width,
 };
 use super::super::maps::Control;
-use super::{EventKind, Plan, event_call, event_value, stack, storage};
+use super::{EventKind, Plan, control_byte, event_call, event_value, stack, storage};
 
 /// The program.
 ///
@@ -16,7 +16,7 @@ use super::{EventKind, Plan, event_call, event_value, stack, storage};
 /// entered; the call's index from bit 16; the executable from bit 32.
 pub(in super::super) fn exit(plan: &Plan<'_>) -> Vec<Instruction> {
     let mut a = Assembler::default();
-    let [outside, odd, new] = [(); 3].map(|()| a.label());
+    let [outside, odd, new, look] = [(); 4].map(|()| a.label());
     let [filtered, entered, refused, failed, no_error, keyed] = [(); 6].map(|()| a.label());
     const MODE: i16 = stack::ARGUMENTS;
     const RESULT: i16 = stack::ARGUMENTS + 8;
@@ -32,6 +32,12 @@ pub(in super::super) fn exit(plan: &Plan<'_>) -> Vec<Instruction> {
     a.load(Width::Double, R9, R1, 8);
     a.store(Width::Double, FRAME, RESULT, R9);
     a.load(Width::Double, R8, R7, plan.layout.registers.number);
+    // The short way out: a success, where nobody has a filter.
+    a.jump_if(When::AtLeast, R9, -MAX_ERRNO, look);
+    a.map_value(R1, &plan.maps.control.map, control_byte(Control::Filters));
+    a.load(Width::Double, R1, R1, 0);
+    a.jump_if(When::Equal, R1, 0, outside);
+    a.place(look);
     a.call(Helper::CurrentTask);
     a.load(Width::Word, R1, R0, plan.layout.task.seccomp_mode);
     a.store(Width::Double, FRAME, MODE, R1);
@@ -40,13 +46,13 @@ pub(in super::super) fn exit(plan: &Plan<'_>) -> Vec<Instruction> {
     a.place(filtered);
     plan.resolve(&mut a, outside);
     a.jump_if(When::Equal, R0, 0, entered);
-    a.load(Width::Word, R3, R0, storage::ENTERED);
-    a.store_constant(Width::Word, R0, storage::ENTERED, storage::LEFT);
-    // A task that is seen for the first time, as one is that was in a call when the recording
-    // began, or that returns from its own making.
-    a.jump_if(When::Equal, R3, 0, entered);
     a.load(Width::Double, R1, FRAME, MODE);
     a.jump_if(When::Equal, R1, 0, entered);
+    a.load(Width::Word, R3, R0, storage::ENTERED);
+    a.store_constant(Width::Word, R0, storage::ENTERED, storage::LEFT);
+    // A task that had no filter when it was last seen, or that is seen for the first time, as one
+    // is that was in a call when the recording began, or that returns from its own making.
+    a.jump_if(When::Equal, R3, 0, entered);
     // Behind rt_sigreturn there is no number.
     a.low_half(R2, R8);
     a.alu(Alu::Add, R2, 1);

@@ -57,6 +57,11 @@ impl Plan<'_> {
             self.before_exec(a, launched, inside, outside);
         }
         a.place(inside);
+        let unfiltered = a.label();
+        a.load(Width::Word, R1, R6, self.layout.task.seccomp_mode);
+        a.jump_if(When::Equal, R1, 0, unfiltered);
+        self.filters(a);
+        a.place(unfiltered);
         self.executable(a);
         self.storage_of(a, CREATE);
         a.jump_if(When::Equal, R0, 0, found);
@@ -95,7 +100,8 @@ impl Plan<'_> {
     /// Of the process that was launched, before it executes the command: only its exec counts, as
     /// the rest is this project's own doing.
     fn before_exec(&self, a: &mut Assembler, launched: u32, inside: Label, outside: Label) {
-        a.load(Width::Word, R1, R6, self.layout.task.process);
+        // It has one thread until then; those that it starts later have the flag too.
+        a.load(Width::Word, R1, R6, self.layout.task.thread);
         a.jump_if(When::NotEqual, R1, launched.cast_signed(), inside);
         a.load(Width::Word, R1, R6, self.layout.task.flags);
         a.alu(Alu::And, R1, FORK_NO_EXEC);

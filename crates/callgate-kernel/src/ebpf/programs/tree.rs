@@ -3,7 +3,7 @@
 //! A new task is in the tree when the one that made it is. That is known before the new one runs.
 
 use super::super::assembler::{
-    Alu, Assembler, FRAME, Helper, Instruction, R0, R1, R2, R6, R7, R9, When, Width,
+    Alu, Assembler, FRAME, Helper, Instruction, R0, R1, R2, R6, R7, R8, R9, When, Width,
 };
 use super::super::maps::Control;
 use super::{Plan, stack, storage};
@@ -15,6 +15,8 @@ pub(in super::super) fn forked(plan: &Plan<'_>) -> Vec<Instruction> {
     // The parent and the child.
     a.load(Width::Double, R6, R1, 0);
     a.load(Width::Double, R7, R1, 8);
+    // There is no call here, whose number would have to be kept.
+    a.set(R8, 0);
     plan.storage_of(&mut a, 0);
     a.jump_if(When::NotEqual, R0, 0, known);
     // A parent that made this very call before it was watched.
