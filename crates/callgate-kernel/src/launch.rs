@@ -2,6 +2,7 @@
 
 mod catch;
 mod child;
+mod held;
 mod lookup;
 mod notified;
 mod report;
@@ -9,6 +10,7 @@ mod signals;
 mod strict;
 
 pub use self::catch::{CatchError, CatchFinished, CaughtFilter, CrossCheck, LoadCall, LoadFlags};
+pub use self::held::Held;
 pub use self::notified::NotifiedFinished;
 pub use self::report::Stage;
 pub use self::strict::{Moment, RefusedCall, StrictFinished, StrictRunError};
@@ -176,8 +178,8 @@ impl Launch {
         }
     }
 
-    /// Forks. A child that is to be traced waits until the gate of the report is opened.
-    fn start(self, traced: bool) -> Result<Started, LaunchError> {
+    /// Forks. A child that is to be held waits until the gate of the report is opened.
+    fn start(self, held: bool) -> Result<Started, LaunchError> {
         let start = |errno| LaunchError::new(Kind::Start(errno));
         if is_secure_exec() {
             return Err(LaunchError::new(Kind::SecureExec));
@@ -189,7 +191,7 @@ impl Launch {
         let filter = filter.map(|program| (program, flags));
         let foreground = Foreground::enter().map_err(start)?;
         let mut steps = Steps {
-            tracer: traced.then(getpid),
+            holder: held.then(getpid),
             signals: foreground.inherited(),
             capabilities,
             no_new_privs,

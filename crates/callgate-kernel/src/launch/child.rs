@@ -22,8 +22,8 @@ use crate::sys;
 
 /// Everything that the child needs, allocated.
 pub(super) struct Steps {
-    /// The parent, when it is going to trace the child.
-    pub(super) tracer: Option<Pid>,
+    /// The parent, when it holds the child back until it has seen to it.
+    pub(super) holder: Option<Pid>,
     pub(super) signals: Inherited,
     pub(super) capabilities: CapPlan,
     pub(super) no_new_privs: bool,
@@ -134,7 +134,7 @@ fn prepare(steps: &Steps, report: &Report) -> Result<(), (Errno, Option<CapError
     let capability = |error: CapError| (error.errno().unwrap_or(Errno(libc::EIO)), Some(error));
 
     report.enter(Stage::Signals);
-    if steps.tracer.is_some_and(|parent| !report.wait_for_tracer(parent)) {
+    if steps.holder.is_some_and(|parent| !report.wait_at_gate(parent)) {
         return Err(plain(Errno(libc::ESRCH)));
     }
     steps.signals.restore();

@@ -56,7 +56,7 @@ struct Words {
     set: AtomicU32,
     /// A capability and 1, or 0.
     capability: AtomicU32,
-    /// What a child that is to be traced waits for.
+    /// What a child that is held waits for.
     gate: AtomicU32,
     /// The listener's descriptor and 1, or 0.
     listener: AtomicU32,
@@ -115,8 +115,8 @@ impl Report {
         self.words().stage.store(u32::try_from(number).unwrap_or(0), Ordering::SeqCst);
     }
 
-    /// The child waits for its tracer; whether it comes. A parent that dies is noticed.
-    pub(super) fn wait_for_tracer(&self, parent: Pid) -> bool {
+    /// The child waits until it is let go; whether it was. A parent that dies is noticed.
+    pub(super) fn wait_at_gate(&self, parent: Pid) -> bool {
         let second = libc::timespec { tv_sec: 1, tv_nsec: 0 };
         let gate = &self.words().gate;
         while gate.load(Ordering::SeqCst) == CLOSED {
@@ -138,7 +138,7 @@ impl Report {
         true
     }
 
-    /// The tracer is there, and the child may go on.
+    /// The child may go on.
     pub(super) fn open_gate(&self) {
         let gate = &self.words().gate;
         gate.store(OPEN, Ordering::SeqCst);
