@@ -5,7 +5,7 @@
 //! | keep what was seen, and merge it | [`Recording`], [`Run`], [`Fact`] |
 //! | feed a run with observations, and write it while it goes on | [`Recorder`], [`Observation`] |
 //! | read and write the format | [`Recording::read`], [`Recording::to_text`] |
-//! | watch a command | [`method`], [`notify`] (on Linux), [`Known`] |
+//! | watch a command | [`method`], [`ebpf`], [`notify`] (on Linux), [`Known`] |
 //! | read what strace printed | [`strace`] |
 //! | read records of the audit log | [`audit`] (on Linux) |
 //! | make a profile | [`profile`] |
@@ -22,6 +22,8 @@
 
 #[cfg(target_os = "linux")]
 pub mod audit;
+#[cfg(target_os = "linux")]
+pub mod ebpf;
 mod format;
 mod known;
 pub mod method;

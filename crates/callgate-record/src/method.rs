@@ -70,7 +70,7 @@ pub fn choose(
 #[cfg(target_os = "linux")]
 pub fn probe(method: Method) -> Result<(), String> {
     match method {
-        Method::Ebpf => Err("this version has no eBPF recorder yet".to_owned()),
+        Method::Ebpf => crate::ebpf::probe(),
         Method::Notify => notify(),
     }
 }

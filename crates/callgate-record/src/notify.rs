@@ -14,14 +14,12 @@ use callgate_kernel::{Answer, Launch, LaunchError, Notification, NotifiedFinishe
 
 use crate::{Arguments, End, Observation, Phase, Recorder};
 
-/// What a run by notification is to do.
-#[derive(Clone, Debug)]
+/// What is to be watched.
+#[derive(Clone, Copy, Debug)]
 #[expect(clippy::exhaustive_structs, reason = "whoever starts a run says all of it")]
 pub struct Watch<'a> {
     /// The command and its arguments.
     pub command: &'a [OsString],
-    /// Asks about what is not known: [`Known`](crate::Known), compiled.
-    pub filter: &'a Program,
     /// How long the program starts.
     pub start_up: Duration,
 }
@@ -40,7 +38,7 @@ pub struct Watched {
 const FLUSH: Duration = Duration::from_secs(1);
 
 /// Runs a command and records what its filter asks about, into `out` too as it becomes known;
-/// `seen` is told after each call. A recording that cannot be written stops no call.
+/// `seen` is told after each call. The filter is that of [`Known`](crate::Known), compiled. A recording that cannot be written stops no call.
 ///
 /// Where the caller has CAP_SYS_ADMIN the command keeps its privileges; else it gets
 /// no_new_privs, without which the kernel takes no filter: then setuid programs gain nothing.
@@ -50,11 +48,12 @@ const FLUSH: Duration = Duration::from_secs(1);
 /// The command was not started.
 pub fn record(
     watch: &Watch<'_>,
+    filter: &Program,
     recorder: &mut Recorder,
     out: &mut impl Write,
     mut seen: impl FnMut(&Recorder),
 ) -> Result<Watched, LaunchError> {
-    let mut launch = Launch::new(watch.command).filter(watch.filter);
+    let mut launch = Launch::new(watch.command).filter(filter);
     if has_sys_admin().unwrap_or(false) {
         launch = launch.keep_privileges();
     }

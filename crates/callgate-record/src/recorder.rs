@@ -114,6 +114,25 @@ impl Recorder {
         self.calls.insert(call)
     }
 
+    /// Takes what is known of a call in all, with counts since the start of the phase: for what
+    /// counts by itself. The result is whether the call is new to the run.
+    pub fn know(&mut self, call: Call, executable: &str, fact: &Fact) -> bool {
+        let key = Key { call, executable: executable.to_owned(), phase: self.phase.clone() };
+        let full = self.run.facts.len() >= Recorder::MOST_FACTS;
+        match self.run.facts.get_mut(&key) {
+            None if full => self.lose("calls of more executables than a run keeps", 1),
+            known => {
+                let before = known.as_deref().cloned();
+                let known = self.run.facts.entry(key.clone()).or_default();
+                known.join(fact);
+                if before.as_ref() != Some(known) {
+                    self.changed.insert(key);
+                }
+            }
+        }
+        self.calls.insert(call)
+    }
+
     /// Counts a loss of detail.
     pub fn lose(&mut self, what: &str, count: u64) {
         let known = self.run.losses.entry(what.to_owned()).or_default();

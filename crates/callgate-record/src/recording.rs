@@ -100,7 +100,7 @@ pub struct Fact {
 }
 
 impl Fact {
-    fn join(&mut self, other: &Fact) {
+    pub(crate) fn join(&mut self, other: &Fact) {
         self.count = self.count.max(other.count);
         self.refused = self.refused.max(other.refused);
         for (&index, values) in &other.arguments {

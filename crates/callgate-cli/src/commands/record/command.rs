@@ -2,14 +2,14 @@
 
 use std::{
     hash::{BuildHasher, Hasher, RandomState},
-    io::{IsTerminal, Write, stderr},
+    io::{self, IsTerminal, Write, stderr},
     path::Path,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use callgate_policy::{NewerCalls, Ruleset, Target};
 use callgate_record::{
-    Known, Recorder, Recording, RunId, RunInfo,
+    Known, Recorder, Recording, RunId, RunInfo, ebpf,
     method::{self, Method},
     notify::{self, Watch},
 };
@@ -29,10 +29,42 @@ pub fn record(args: &Args) -> Result<u8, Failure> {
             "callgate was started setuid, setgid or with file capabilities; it does not lend its rights to a command. Remove the bit or the capabilities from the file".to_owned(),
         ));
     }
-    let method = choose(args.method)?;
+    let method = choose(args)?;
+    let output = Output::open(&args.output)?;
+    match method {
+        Method::Ebpf => counted(args, output),
+        _ => notified(args, output),
+    }
+}
+
+/// The kernel counts.
+fn counted(args: &Args, mut output: Output) -> Result<u8, Failure> {
+    let mut recorder = Recorder::new(run_id(), info(args, Method::Ebpf, native()?));
+    let mut live = Live::new(Method::Ebpf);
+    let waiting = || {
+        report::note(
+            "the command has ended, and has left others running, which are recorded to their end; Ctrl-C ends the recording",
+        );
+    };
+    let counted = ebpf::record(&watch(args), &mut recorder, &mut output, |r| live.show(r), waiting);
+    live.end();
+    let counted = match counted {
+        Ok(counted) => counted,
+        Err(error) => {
+            report::error(&error);
+            output.discard();
+            return Ok(error.status());
+        }
+    };
+    let (id, run) = recorder.finish();
+    summary::print(&args.output, &output.before, id, &run);
+    Ok(written(args, counted.unwritten).unwrap_or(counted.finished.outcome.status()))
+}
+
+/// A filter asks about what is not known.
+fn notified(args: &Args, mut output: Output) -> Result<u8, Failure> {
     let native = native()?;
     let (mut known, profile) = on_top_of(&args.on_top_of, native)?;
-    let mut output = Output::open(&args.output)?;
     known.merge(&output.before);
     let mut before = output.before.clone();
     let runs = if args.warm_up { 2 } else { 1 };
@@ -40,15 +72,13 @@ pub fn record(args: &Args) -> Result<u8, Failure> {
     for round in 0..runs {
         let filter = Known::new(native, &known, profile.as_ref(), args.args);
         let compiled = callgate_compile::compile(&filter.ruleset).map_err(|e| e.to_string())?;
-        let mut recorder = Recorder::new(run_id(), info(args, method, native));
+        let mut recorder = Recorder::new(run_id(), info(args, Method::Notify, native));
         recorder.leave_unwatched(filter.unwatched.iter().copied());
-        let watch = Watch {
-            command: &args.command,
-            filter: compiled.program(),
-            start_up: Duration::from_secs(u64::from(args.start_up)),
-        };
-        let mut live = Live::new(method);
-        let watched = notify::record(&watch, &mut recorder, &mut output, |r| live.show(r));
+        let mut live = Live::new(Method::Notify);
+        let watched =
+            notify::record(&watch(args), compiled.program(), &mut recorder, &mut output, |r| {
+                live.show(r)
+            });
         live.end();
         let watched = match watched {
             Ok(watched) => watched,
@@ -66,12 +96,8 @@ pub fn record(args: &Args) -> Result<u8, Failure> {
         before.merge(&whole);
         known.merge(&whole);
         status = watched.finished.outcome.status();
-        if let Some(error) = watched.unwritten {
-            report::error(format!(
-                "{}: {error}; the recording lacks what came after the last write that worked",
-                args.output.display()
-            ));
-            return Ok(OWN_ERROR);
+        if let Some(own_error) = written(args, watched.unwritten) {
+            return Ok(own_error);
         }
         if round + 1 < runs && status != 0 {
             report::note(format!(
@@ -83,13 +109,34 @@ pub fn record(args: &Args) -> Result<u8, Failure> {
     Ok(status)
 }
 
+fn watch(args: &Args) -> Watch<'_> {
+    Watch { command: &args.command, start_up: Duration::from_secs(u64::from(args.start_up)) }
+}
+
+/// The status where the recording could not be written.
+fn written(args: &Args, error: Option<io::Error>) -> Option<u8> {
+    let error = error?;
+    report::error(format!(
+        "{}: {error}; the recording lacks what came after the last write that worked",
+        args.output.display()
+    ));
+    Some(OWN_ERROR)
+}
+
 /// Picks the method, and says which and why.
-fn choose(asked: MethodName) -> Result<Method, Failure> {
+fn choose(args: &Args) -> Result<Method, Failure> {
+    let incremental = args.warm_up || args.args || !args.on_top_of.is_empty();
+    let probe = |wanted| match wanted {
+        Method::Ebpf if incremental => {
+            Err("--on-top-of, --warm-up and --args are for user notification".to_owned())
+        }
+        other => method::probe(other),
+    };
     let one = |wanted| {
-        method::probe(wanted).map_err(|why| format!("--method {}: {why}", wanted.name()))?;
+        probe(wanted).map_err(|why| format!("--method {}: {why}", wanted.name()))?;
         Ok(wanted)
     };
-    match asked {
+    match args.method {
         MethodName::Ebpf => one(Method::Ebpf),
         MethodName::Notify => one(Method::Notify),
         MethodName::Auto => {
@@ -98,7 +145,7 @@ fn choose(asked: MethodName) -> Result<Method, Failure> {
                     against.iter().map(|(method, why)| format!("{method}: {why}")).collect();
                 parts.join("; ")
             };
-            let chosen = method::choose(method::probe)
+            let chosen = method::choose(probe)
                 .map_err(|against| format!("no way to record works here: {}", list(&against)))?;
             let why = list(&chosen.against);
             let why = if why.is_empty() { why } else { format!(" ({why})") };
