@@ -7,7 +7,7 @@ use std::{collections::BTreeSet, fs, os::unix::process::CommandExt, process::Com
 
 use serde_json::Value;
 
-use crate::common::{CALLGATE, NOBODY, Scratch, find, is_root, root_for, tool_for};
+use crate::common::{CALLGATE, NOBODY, Scratch, find, is_root, root_for, skip, tool_for};
 
 /// The lines of a recording.
 fn lines(scratch: &Scratch, name: &str) -> Vec<Value> {
@@ -100,6 +100,111 @@ fn an_ordinary_user_records_too() {
         assert_eq!(outcome.stdout, format!("{NOBODY}\n"));
     }
     assert!(called(&scratch, "u.rec", "/id").contains("geteuid"));
+}
+
+/// Whether this machine and user can record with eBPF; says loudly what goes untested otherwise.
+fn ebpf_for(scratch: &Scratch, what: &str) -> bool {
+    let tried = scratch.callgate(&["record", "--method", "ebpf", "-o", "try", "--", "true"]).run();
+    if tried.status != 0 {
+        skip(&format!("{what} is not tested: {}", tried.stderr.trim()));
+    }
+    tried.status == 0
+}
+
+#[test]
+fn every_method_records_the_same() {
+    let scratch = Scratch::new();
+    if !ebpf_for(&scratch, "recording with eBPF") {
+        return;
+    }
+    let script = "ls -l / | sort >/dev/null; mkdir dir; ls /missing 2>/dev/null; exit 3";
+    let mut sets = Vec::new();
+    for method in ["ebpf", "notify"] {
+        let file = format!("{method}.rec");
+        let args = ["record", "--method", method, "-o", &file, "--", "sh", "-c", script];
+        let outcome = scratch.callgate(&args).run();
+        outcome.is_like(3, "", &format!("{file}: … syscalls on …\n"));
+        sets.push(called(&scratch, &file, ""));
+        for (program, call) in [("/ls", "getdents64"), ("/mkdir", "mkdir"), ("/sort", "read")] {
+            assert!(called(&scratch, &file, program).contains(call), "{program} by {method}");
+        }
+        scratch.command("rmdir").arg("dir").run();
+    }
+    assert_eq!(sets[0], sets[1]);
+    // What notification cannot see: counts of what is known, and results.
+    let missing = lines(&scratch, "ebpf.rec").into_iter().any(|line| {
+        let by_ls = line["exe"].as_str().is_some_and(|path| path.ends_with("/ls"));
+        by_ls && line["errors"]["2"].as_u64().is_some_and(|count| count > 0)
+    });
+    assert!(missing, "the error of a missing file");
+    let counted =
+        lines(&scratch, "ebpf.rec").into_iter().rev().find(|line| line["name"] == "mkdir");
+    assert_eq!(counted.expect("it was called")["count"], 1);
+}
+
+#[test]
+fn what_a_filter_refused_is_recorded_by_ebpf() {
+    let scratch = Scratch::new();
+    if !ebpf_for(&scratch, "refused calls in recordings") {
+        return;
+    }
+    scratch.file(
+        "no-mkdir.json",
+        r#"{ "defaultAction": "SCMP_ACT_ALLOW",
+             "syscalls": [{ "names": ["mkdir"], "action": "SCMP_ACT_ERRNO" }] }"#,
+    );
+    let run = [CALLGATE, "run", "--profile", "no-mkdir.json", "--cap-keep", "--", "mkdir", "dir"];
+    let args = [&["record", "--method", "ebpf", "-o", "r.rec", "--"][..], &run].concat();
+    assert_eq!(scratch.callgate(&args).run().status, 1);
+    let refused = lines(&scratch, "r.rec")
+        .into_iter()
+        .rev()
+        .find(|line| line["name"] == "mkdir")
+        .expect("it was called");
+    assert_eq!((&refused["refused"], &refused["errors"]["1"]), (&1.into(), &1.into()));
+    let profile = scratch.callgate(&["profile", "r.rec", "-o", "r.json"]).run();
+    assert!(
+        profile.stderr.contains("a filter refused them whenever they were called: mkdir"),
+        "{}",
+        profile.stderr
+    );
+}
+
+#[test]
+fn the_start_is_told_from_what_comes_after() {
+    let scratch = Scratch::new();
+    let methods: &[&str] =
+        if ebpf_for(&scratch, "phases with eBPF") { &["ebpf", "notify"] } else { &["notify"] };
+    for method in methods {
+        let file = format!("{method}.rec");
+        let script = "mkdir first; sleep 1.6; rmdir first; sleep 0.6";
+        let start = ["record", "--method", method, "--start-up", "1", "-o", &file, "--"];
+        scratch.callgate(&[&start[..], &["sh", "-c", script]].concat()).run();
+        let phases = |name: &str| -> BTreeSet<String> {
+            let of_call = lines(&scratch, &file).into_iter().filter(|line| line["name"] == name);
+            of_call.filter_map(|line| line["phase"].as_str().map(str::to_owned)).collect()
+        };
+        assert_eq!(phases("mkdir"), BTreeSet::from(["start-up".to_owned()]), "{method}");
+        assert_eq!(phases("rmdir"), BTreeSet::from(["running".to_owned()]), "{method}");
+    }
+}
+
+#[test]
+fn methods_that_do_not_fit_are_refused_with_the_reason() {
+    let scratch = Scratch::new();
+    let args = ["record", "--method", "ebpf", "--warm-up", "-o", "a.rec", "--", "touch", "made"];
+    scratch.callgate(&args).run().is_like(
+        125,
+        "",
+        "error: --method ebpf: …are for user notification\n",
+    );
+    let args = ["record", "--method", "ebpf", "-o", "a.rec", "--", "touch", "made"];
+    if is_root() {
+        scratch.callgate_as_user(&args).run().is_like(125, "", "error: --method ebpf: …\n");
+        assert!(!scratch.join("made").exists() && !scratch.join("a.rec").exists());
+    }
+    let args = ["record", "--warm-up", "-o", "b.rec", "--", "true"];
+    scratch.callgate(&args).run().is_like(0, "", "note: recording by user notification (…)\n…");
 }
 
 #[test]
