@@ -20,10 +20,11 @@ A recording has, for each run, what every executable called: how often, with whi
 that choose what a call does, with which errors, when, and in which phase. A file that is there
 already gets another run. What was written stays, whatever becomes of the recorder.
 
-Notification asks about calls that are not known yet, and lets them run; what earlier runs in the
-file and --on-top-of know is not asked about, costs nothing, and is not counted. So a first run is
-slow and the next ones are not. Where callgate may not keep them, setuid programs gain no privilege
-while they are recorded, and a program that wants a notification filter of its own gets EBUSY.
+eBPF counts every call in the kernel, and takes root. Notification takes no privilege: it asks about
+calls that are not known yet, and lets them run; what earlier runs in the file and --on-top-of know
+is not asked about, costs nothing, and is not counted. So a first run is slow and the next ones are
+not. Where callgate may not keep them, setuid programs gain no privilege meanwhile, and a program
+that wants a notification filter of its own gets EBUSY.
 
 Exit status: the command's own, 128+N for signal N, 125 callgate failed, 126 not executable, 127 not
 found. From files 0, or 2 for an error.

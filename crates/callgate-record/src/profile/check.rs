@@ -99,7 +99,7 @@ fn calls(key: &Key, fact: &Fact) -> Vec<SeccompData> {
             .iter()
             .flat_map(|data| {
                 values.iter().map(move |&value| {
-                    let mut data = data.clone();
+                    let mut data = *data;
                     data.args[usize::from(index)] = value;
                     data
                 })

@@ -63,9 +63,9 @@ pub fn table(features: &Features) -> Vec<Verb> {
             name: "record",
             here: yes(filter && callgate_record::method::probe(Method::Notify).is_ok()),
             root: "all",
-            user: "all; setuid programs gain no privilege meanwhile",
-            container: "where the container's filter has no listener",
-            filtered: "where no filter has a listener; what is refused is not seen",
+            user: "by notification; setuid programs gain nothing",
+            container: "by notification, unless its filter has a listener",
+            filtered: "what the filter refuses, eBPF alone sees",
         },
         anywhere("profile"),
         Verb {
