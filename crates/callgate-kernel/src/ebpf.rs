@@ -54,6 +54,7 @@ mod ring;
 mod sys;
 mod table;
 mod tree;
+mod types;
 
 pub use self::error::Error;
 pub use self::facts::{

@@ -88,6 +88,7 @@ pub(super) enum Helper {
     MapDelete = 3,
     KernelTime = 5,
     ProcessorId = 8,
+    CurrentNumbers = 14,
     CurrentUnderCgroup = 37,
     ReadKernel = 113,
     ReadKernelString = 115,

@@ -22,22 +22,24 @@ pub(super) struct Field {
     kind: u32,
 }
 
-mod kind {
-    pub(super) const INT: u32 = 1;
-    pub(super) const ARRAY: u32 = 3;
-    pub(super) const STRUCT: u32 = 4;
-    pub(super) const UNION: u32 = 5;
-    pub(super) const ENUM: u32 = 6;
-    pub(super) const TYPEDEF: u32 = 8;
-    pub(super) const VOLATILE: u32 = 9;
-    pub(super) const CONST: u32 = 10;
-    pub(super) const RESTRICT: u32 = 11;
-    pub(super) const FUNCTION_TYPE: u32 = 13;
-    pub(super) const VARIABLE: u32 = 14;
-    pub(super) const SECTION: u32 = 15;
-    pub(super) const DECLARATION_TAG: u32 = 17;
-    pub(super) const TYPE_TAG: u32 = 18;
-    pub(super) const ENUM64: u32 = 19;
+/// Of types.
+pub(super) mod kind {
+    pub(in super::super) const INT: u32 = 1;
+    pub(in super::super) const POINTER: u32 = 2;
+    pub(in super::super) const ARRAY: u32 = 3;
+    pub(in super::super) const STRUCT: u32 = 4;
+    pub(in super::super) const UNION: u32 = 5;
+    pub(in super::super) const ENUM: u32 = 6;
+    pub(in super::super) const TYPEDEF: u32 = 8;
+    pub(in super::super) const VOLATILE: u32 = 9;
+    pub(in super::super) const CONST: u32 = 10;
+    pub(in super::super) const RESTRICT: u32 = 11;
+    pub(in super::super) const FUNCTION_TYPE: u32 = 13;
+    pub(in super::super) const VARIABLE: u32 = 14;
+    pub(in super::super) const SECTION: u32 = 15;
+    pub(in super::super) const DECLARATION_TAG: u32 = 17;
+    pub(in super::super) const TYPE_TAG: u32 = 18;
+    pub(in super::super) const ENUM64: u32 = 19;
 }
 
 /// The first twelve bytes of every type.

@@ -4,6 +4,7 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use super::error::{Error, Kind};
 use super::map::{Map, MapKind, SharedMap};
+use super::programs::ENTRY;
 use super::table::{ArgumentTable, CALLS, SETS};
 
 /// The most memory that counters take, over all processors, unless there are very many of them.
@@ -56,6 +57,9 @@ pub(super) enum Control {
 pub(super) struct Maps {
     /// For each task: what it executes and where, see `programs/scope.rs`.
     pub(super) storage: Map,
+    /// By processor: the task that made the last call there, see `programs/running.rs`. `None` where
+    /// the kernel (before Linux 6.4) keeps no pointers.
+    pub(super) running: Option<Map>,
     /// By processor and executable: a counter for each call.
     pub(super) counters: SharedMap,
     pub(super) control: SharedMap,
@@ -101,6 +105,7 @@ impl Maps {
         };
         let maps = Maps {
             storage: Map::task_storage(c"cg_tasks", 6).map_err(made("tasks"))?,
+            running: Map::task_pointers(c"cg_running", ENTRY, processors).ok(),
             counters: shared("counters", c"cg_counters", number(row), processors * slots)?,
             control: shared("control", c"cg_control", control, 1)?,
             arguments: map("arguments", c"cg_arguments", MapKind::Array, [4, number(row), 1])?,

@@ -317,7 +317,7 @@ fn decode(raw: RawEvent) -> Option<Event> {
         let [a, b, c, d, e, f, g, h] = word.to_le_bytes();
         (u32::from_le_bytes([a, b, c, d]), u32::from_le_bytes([e, f, g, h]))
     };
-    let [(kind, executable), (call, argument), (process, thread)] =
+    let [(kind, executable), (call, argument), (thread, process)] =
         [raw[0], raw[1], raw[3]].map(low_high);
     let value = raw[2];
     let (architecture, number) = call_at(usize::try_from(call).ok()?);
