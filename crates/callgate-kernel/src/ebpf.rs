@@ -60,5 +60,5 @@ pub use self::error::Error;
 pub use self::facts::{
     ArgumentValues, CallCount, CallResult, Event, Executable, ExecutableId, Losses, News,
 };
-pub use self::recorder::{Recorder, RecorderOptions, Scope};
+pub use self::recorder::{Recorder, RecorderOptions, Results, Scope};
 pub use self::table::ArgumentTable;

@@ -75,8 +75,8 @@ pub use crate::features::{
     Cgroups, Features, Probe, ProcessFeatures, SeccompFeatures, Setting, SystemFeatures,
 };
 pub use crate::launch::{
-    CatchError, CatchFinished, CaughtFilter, CrossCheck, Finished, Held, Launch, LaunchError, LoadCall,
-    LoadFlags, Moment, RefusedCall, Stage, StrictFinished, StrictRunError,
+    CatchError, CatchFinished, CaughtFilter, CrossCheck, Finished, Held, Launch, LaunchError,
+    LoadCall, LoadFlags, Moment, RefusedCall, Stage, StrictFinished, StrictRunError,
 };
 pub use crate::load::{LoadError, LoadOptions, Loaded, Scope, load};
 pub use crate::outcome::{Outcome, Signal};

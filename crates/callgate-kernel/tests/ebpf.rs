@@ -7,12 +7,13 @@ mod harness;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use callgate_bpf::{Action, SyscallNr};
-use callgate_kernel::ebpf::{ArgumentTable, News, Recorder, RecorderOptions, Scope};
+use callgate_kernel::ebpf::{ArgumentTable, News, Recorder, RecorderOptions, Results, Scope};
 use callgate_kernel::{Cgroup, Errno, Launch, LoadOptions, Outcome, load};
 use callgate_syscalls::Abi;
 
@@ -27,6 +28,8 @@ fn main() {
         ("threads_children_and_execs_are_counted", families),
         ("calls_that_a_filter_refuses_are_told_from_errors", refusals),
         ("a_supervised_or_trapped_call_has_no_error_and_no_entry", trapped),
+        ("results_can_wait_for_a_filter_and_what_is_missed_is_said", late_results),
+        ("an_inherited_filter_is_seen_by_who_waits_for_one", inherited_filter),
         ("errors_are_counted", errors),
         ("numbers_beyond_the_tables_are_counted", odd),
         ("values_of_arguments_are_listed_and_then_their_bits", values),
@@ -117,9 +120,11 @@ fn record(
     let mut options = RecorderOptions::new(scope).arguments(table).launched(held.pid());
     with(&mut options);
     let mut recorder = start(&options);
-    let outcome = held.run(&[], || {}).unwrap().outcome;
     let mut events = Vec::new();
-    recorder.poll(Duration::ZERO, |event| events.push(event.news)).unwrap();
+    // The ring wakes it; its descriptor is the recorder's, which is busy with it.
+    let ring = recorder.descriptor().try_clone_to_owned().unwrap();
+    let poll = || drop(recorder.poll(Duration::ZERO, |event| events.push(event.news)).unwrap());
+    let outcome = held.run(&[ring.as_fd()], poll).unwrap().outcome;
     (Recorded { recorder, events }, outcome)
 }
 
@@ -223,10 +228,7 @@ fn refusals() {
         recorded.complete();
         assert_eq!(recorded.count(Abi::X86_64, "getpgid"), 0);
         // Three of the program, and the first call of all of its child.
-        assert_eq!(
-            recorded.results("getpgid"),
-            BTreeMap::from([((Some(libc::EACCES), false), 4)])
-        );
+        assert_eq!(recorded.results("getpgid"), BTreeMap::from([((Some(libc::EACCES), false), 4)]));
         assert_eq!(recorded.results("rmdir")[&(Some(libc::ENOENT), true)], 2);
         let refused = recorded.events.iter().any(|news| {
             matches!(news, News::Result { errno: Some(Errno(libc::EACCES)), entered: false, .. })
@@ -248,6 +250,41 @@ fn trapped() {
     let recorded = Calls::new().record(By::Cgroup, &ArgumentTable::new(), "trapped");
     assert_eq!(recorded.count(Abi::X86_64, "getsid"), 0);
     assert_eq!(recorded.results("getsid"), BTreeMap::from([((None, false), 1)]));
+}
+
+fn late_results() {
+    let calls = Calls::new();
+    // None: nothing is looked at, and nothing is late.
+    let wait = |options: &mut RecorderOptions<'_>| {
+        *options = options.clone().results(Results::UnderFilters);
+    };
+    let command = calls.command("missing 5");
+    let (none, _) = record(By::Cgroup, &ArgumentTable::new(), &command, wait);
+    assert_eq!((none.recorder.losses().late, none.results("rmdir").len()), (0, 0));
+
+    // Half a second is ample for a poll that waits.
+    let command = calls.command("missing 5 refuse 13 sleep 500 getpgid 4");
+    let (some, _) = record(By::Cgroup, &ArgumentTable::new(), &command, wait);
+    assert!(some.events.contains(&News::Filter));
+    assert_eq!(some.results("getpgid"), BTreeMap::from([((Some(libc::EACCES), false), 4)]));
+    let losses = some.recorder.losses();
+    assert_eq!((losses.late, losses.is_none()), (1, false));
+}
+
+fn inherited_filter() {
+    let calls = Calls::new();
+    let status = in_child(|| {
+        let refused = refuse(&[libc::SYS_getpgid], Action::Errno(13));
+        load(&refused, &LoadOptions::new()).unwrap();
+        let command = calls.command("sleep 500 getpgid 4");
+        let (recorded, _) = record(By::Tree, &ArgumentTable::new(), &command, |options| {
+            *options = options.clone().results(Results::UnderFilters);
+        });
+        assert_eq!(recorded.results("getpgid"), BTreeMap::from([((Some(libc::EACCES), false), 4)]));
+        assert_eq!(recorded.recorder.losses().late, 1);
+        0
+    });
+    assert_eq!(status.code(), Some(0));
 }
 
 fn errors() {
@@ -326,15 +363,17 @@ fn paths() {
     let calls = Calls::new();
     let copy = calls.program.with_file_name("a copy\nof it");
     std::fs::copy(&calls.program, &copy).unwrap();
-    let script = format!("'{}' getppid 3; '{}' exec getppid 4; true", copy.display(), copy.display());
+    let script =
+        format!("'{}' getppid 3; '{}' exec getppid 4; true", copy.display(), copy.display());
     let command = ["sh", "-c", &script].map(str::to_owned);
     let (recorded, _) = record(By::Cgroup, &ArgumentTable::new(), &command, |_| {});
     std::fs::remove_file(&copy).unwrap();
     let executables = recorded.recorder.executables().unwrap();
     let of = |path: &Path| {
-        executables.iter().find(|e| e.path.as_deref() == Some(path)).unwrap_or_else(|| {
-            panic!("{} in {executables:?}", path.display())
-        })
+        executables
+            .iter()
+            .find(|e| e.path.as_deref() == Some(path))
+            .unwrap_or_else(|| panic!("{} in {executables:?}", path.display()))
     };
     let copied = of(&copy.parent().unwrap().canonicalize().unwrap().join("a copy\nof it")).id;
     of(&std::fs::canonicalize("/bin/sh").unwrap());
@@ -345,17 +384,7 @@ fn paths() {
     assert_eq!(of_copy.count, 7);
 }
 
-/// The program as a daemon with an impatient parent, both at work until standard input closes.
-fn family(calls: &Calls, ways: &[&str]) -> Child {
-    Command::new(&calls.program).args(ways).stdin(Stdio::piped()).spawn().unwrap()
-}
-
 fn running_tree() {
-    let calls = Calls::new();
-    let script = format!("'{}' daemon getppid 1; read line", calls.program.display());
-    let mut shell =
-        Command::new("sh").args(["-c", &script]).stdin(Stdio::piped()).spawn().unwrap();
-    // The daemon's parent has ended, so it is another's child now; the shell waits.
     let mut nested = Command::new("sh")
         .args(["-c", "sh -c 'read line; getconf PAGE_SIZE' >/dev/null; true"])
         .stdin(Stdio::piped())
@@ -371,9 +400,7 @@ fn running_tree() {
     }
     let recorder = start(&RecorderOptions::new(Scope::Tree(pid)));
     drop(nested.stdin.take());
-    drop(shell.stdin.take());
     nested.wait().unwrap();
-    shell.wait().unwrap();
     // The inner shell's read, getconf's exec, and its end.
     assert_eq!(count(&recorder, Abi::X86_64, Abi::X86_64.number("execve").unwrap()), 1);
     assert!(recorder.losses().is_none());
@@ -384,17 +411,11 @@ fn running_tree() {
 fn daemon() {
     let calls = Calls::new();
     let cgroup = cgroup();
-    let mut child = family(&calls, &["daemon"]);
-    drop(child.stdin.take());
-    child.wait().unwrap();
-
     let (read, write) = std::io::pipe().unwrap();
-    let mut command = Command::new(&calls.program);
-    let mut child = command.args(["daemon"]).stdin(read).spawn().unwrap();
+    let mut child = Command::new(&calls.program).args(["daemon"]).stdin(read).spawn().unwrap();
     let pid = child.id().cast_signed();
-    // It may have forked already: then its child is moved by itself.
+    // What it leaves behind is nobody's child.
     child.wait().unwrap();
-    drop(command);
     let daemon = std::fs::read_dir("/proc").unwrap().flatten().find_map(|entry| {
         let exe = std::fs::read_link(entry.path().join("exe")).ok()?;
         let number = entry.file_name().to_str()?.parse::<i32>().ok()?;
@@ -421,30 +442,31 @@ fn daemon() {
 }
 
 fn full_ring() {
-    let calls = Calls::new();
     let mut table = ArgumentTable::new();
     let fcntl = Abi::X86_64.number("fcntl").unwrap();
     table.track(Abi::X86_64.audit(), fcntl, 1, false);
-    // Each value beyond the sixteenth brings at most one event for each new bit, so it takes other
-    // news to fill a page: as many executables and calls as shells make.
+    // A page holds some eighty events; shells and what they start make more news.
     let script = "for i in 1 2 3; do ls /; cat /dev/null; grep x /dev/null; id; uname; done";
     let command = ["sh", "-c", script].map(str::to_owned);
-    let (small, _) = record(By::Cgroup, &table, &command, |options| {
-        *options = options.clone().ring_size(1);
-    });
-    let losses = small.recorder.losses();
+    let held = Launch::new(&command).keep_privileges().hold().unwrap();
+    let cgroup = cgroup();
+    cgroup.add(held.pid()).unwrap();
+    let options = RecorderOptions::new(Scope::Cgroup(&cgroup)).arguments(&table).ring_size(1);
+    let recorder = start(&options);
+    // Nobody reads.
+    held.run(&[], || {}).unwrap();
+    let losses = recorder.losses();
     assert!(losses.events > 0 && losses.is_none(), "{losses:?}");
     // Everything that the lost events would have told is in the tables.
-    let executables = small.recorder.executables().unwrap();
+    let executables = recorder.executables().unwrap();
     let names: Vec<_> =
         executables.iter().filter_map(|e| e.path.as_ref()?.file_name()?.to_str()).collect();
     for name in ["ls", "cat", "grep", "id", "uname"] {
         assert!(names.contains(&name), "{name} in {names:?}");
     }
-    drop(calls);
 }
 
-/// The numbers of all programs of this name that the kernel has.
+/// How many programs whose names begin so the kernel has.
 fn programs(name: &str) -> usize {
     /// `BPF_PROG_GET_NEXT_ID`, `BPF_PROG_GET_FD_BY_ID` and `BPF_OBJ_GET_INFO_BY_FD`.
     const COMMANDS: [libc::c_long; 3] = [11, 13, 15];

@@ -135,19 +135,20 @@ impl Map {
         Ok(found.map(|()| value))
     }
 
-    /// Every key and its value. Of what is added or taken away meanwhile, something may be
-    /// missing or come twice.
-    pub(super) fn entries(&self) -> Result<Vec<(Vec<u8>, Vec<u8>)>, Errno> {
-        let mut entries = Vec::new();
-        let mut last: Option<Vec<u8>> = None;
+    /// Every key and its value, of a map in which both are 64-bit numbers and from which nothing is
+    /// taken. Of what is added meanwhile, something may be missing.
+    pub(super) fn numbers(&self) -> Result<Vec<(u64, u64)>, Errno> {
+        let mut numbers = Vec::new();
+        let mut last: Option<[u8; 8]> = None;
         loop {
-            let mut key = vec![0; self.key_size];
-            if sys::map_next_key(self.as_fd(), last.as_deref(), &mut key)?.is_none() {
-                return Ok(entries);
+            let mut key = [0; 8];
+            self.check(&key, None);
+            let after = last.as_ref().map(<[u8; 8]>::as_slice);
+            if sys::map_next_key(self.as_fd(), after, &mut key)?.is_none() {
+                return Ok(numbers);
             }
-            if let Some(value) = self.lookup(&key)? {
-                entries.push((key.clone(), value));
-            }
+            let value = self.lookup(&key)?.and_then(|value| value.try_into().ok());
+            numbers.push((u64::from_ne_bytes(key), value.map_or(0, u64::from_ne_bytes)));
             last = Some(key);
         }
     }

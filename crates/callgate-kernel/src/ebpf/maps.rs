@@ -90,16 +90,14 @@ impl Maps {
     ) -> Result<Maps, Error> {
         let processors = possible_processors();
         let row = CALLS * 8;
-        let slots =
-            (COUNTERS / (row * processors)).clamp(*EXECUTABLES.start(), *EXECUTABLES.end());
+        let slots = (COUNTERS / (row * processors)).clamp(*EXECUTABLES.start(), *EXECUTABLES.end());
         let number = |n: usize| u32::try_from(n).expect("sizes of maps fit in 32 bits");
         let (slots, processors) = (number(slots), number(processors));
         let control = u32::from(Control::End as u8) * 8;
         let name = u32::from(NAME_HEAD) + u32::from(LEVELS) * u32::from(COMPONENT);
         let made = |name| move |errno| Error::of_map(name, errno);
-        let shared = |label, name, size, entries| {
-            Map::shared(name, size, entries).map_err(made(label))
-        };
+        let shared =
+            |label, name, size, entries| Map::shared(name, size, entries).map_err(made(label));
         let map = |label, name, kind, [key, value, entries]: [u32; 3]| {
             Map::new(name, kind, key, value, entries).map_err(made(label))
         };
@@ -123,9 +121,7 @@ impl Maps {
             processors,
             slots,
         };
-        maps.arguments
-            .update(&0u32.to_ne_bytes(), &table.words())
-            .map_err(made("arguments"))?;
+        maps.arguments.update(&0u32.to_ne_bytes(), &table.words()).map_err(made("arguments"))?;
         if let (Some(map), Some(cgroup)) = (&maps.cgroup, cgroup) {
             let fd = cgroup.as_fd().as_raw_fd();
             map.update(&0u32.to_ne_bytes(), &fd.to_ne_bytes()).map_err(Kind::Cgroup)?;

@@ -32,13 +32,6 @@ impl Program {
         code: &[Instruction],
         tracepoint: u32,
     ) -> Result<Program, Error> {
-        if std::env::var_os("CGLOG").is_some() {
-            let mut log = vec![0; 1<<24];
-            let t = std::time::Instant::now();
-            let _ = sys::program_load(listed, code, tracepoint, &mut log);
-            let log = String::from_utf8_lossy(&log);
-            eprintln!("{name} {:?} {}", t.elapsed(), log.trim_end_matches('\0').lines().rev().take(1).collect::<String>());
-        }
         match sys::program_load(listed, code, tracepoint, &mut []) {
             Ok(descriptor) => Ok(Program { name, descriptor }),
             // Once more for the reason: a log that is not wanted costs time.

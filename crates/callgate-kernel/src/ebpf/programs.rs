@@ -58,6 +58,8 @@ pub(super) enum EventKind {
     Unlisted = 3,
     Executable = 4,
     Result = 5,
+    /// A task has a filter, or is about to get one.
+    Filter = 6,
 }
 
 /// An event: 32-bit kind, executable, index of the call, argument; 64-bit value; 32-bit thread and
@@ -109,10 +111,17 @@ impl Plan<'_> {
         a.atomic_add(Width::Double, R1, 0, R2);
     }
 
-    /// From now on each return of a call is looked at: somebody may have a filter. Changes R1.
+    /// From now on each return of a call is looked at: somebody may have a filter. Changes R0 to R5.
     fn filters(&self, a: &mut Assembler) {
+        let known = a.label();
         a.map_value(R1, &self.maps.control.map, control_byte(Control::Filters));
+        a.load(Width::Double, R2, R1, 0);
+        a.jump_if(When::NotEqual, R2, 0, known);
         a.store_constant(Width::Double, R1, 0, 1);
+        event_call(a);
+        event_no_value(a);
+        self.send(a, EventKind::Filter, 0);
+        a.place(known);
     }
 
     /// Adds 1 to the value of the 8-byte key at [`stack::KEY`] of a hash; where there is no room for

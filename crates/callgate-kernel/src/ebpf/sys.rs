@@ -168,7 +168,7 @@ pub(super) fn program_load(
         count: length(code.len())?,
         instructions: address(code.as_ptr()),
         license: address(LICENSE.as_ptr()),
-        log_level: if std::env::var_os("CGLOG").is_some() && !log.is_empty() { 4 } else { u32::from(!log.is_empty()) },
+        log_level: u32::from(!log.is_empty()),
         log_size: length(log.len())?,
         log: if log.is_empty() { 0 } else { address(log.as_mut_ptr()) },
         name: object_name(name),

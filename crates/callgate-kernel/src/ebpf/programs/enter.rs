@@ -6,7 +6,9 @@ use super::super::assembler::{
 };
 use super::super::maps::{Control, LISTED, POOL, SET_WORDS, VEIL};
 use super::super::table::{self, COMPAT, SETS, X32};
-use super::{EventKind, Plan, control_byte, event_call, event_no_value, event_value, stack, storage};
+use super::{
+    EventKind, Plan, control_byte, event_call, event_no_value, event_value, stack, storage,
+};
 
 /// The program.
 pub(in super::super) fn enter(plan: &Plan<'_>) -> Vec<Instruction> {
@@ -128,8 +130,7 @@ impl Plan<'_> {
 
     /// Notes one argument, if it is looked at.
     fn argument(&self, a: &mut Assembler, argument: i16) {
-        let [tracked, wide, allocate, placed, lost, unlisted, next] =
-            [(); 7].map(|()| a.label());
+        let [tracked, wide, allocate, placed, lost, unlisted, next] = [(); 7].map(|()| a.label());
         let sets = i32::try_from(SETS).expect("a small constant");
         a.load(Width::Double, R1, FRAME, stack::TRACKED);
         a.jump_if(When::AnyBit, R1, 1 << argument, tracked);
@@ -223,4 +224,3 @@ impl Plan<'_> {
         a.jump(next);
     }
 }
-
