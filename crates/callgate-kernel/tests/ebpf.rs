@@ -41,6 +41,7 @@ fn main() {
         ("a_full_ring_loses_moments_and_nothing_else", full_ring),
         ("a_killed_recorder_leaves_nothing", killed),
         ("an_ordinary_user_is_told_what_is_missing", unprivileged),
+        ("numbers_of_another_namespace_are_refused", numbers),
         ("a_filter_that_refuses_bpf_is_named", filtered),
         ("a_held_command_that_is_dropped_is_gone", dropped),
         ("_records_until_killed", records_until_killed),
@@ -123,7 +124,9 @@ fn record(
     let mut events = Vec::new();
     // The ring wakes it; its descriptor is the recorder's, which is busy with it.
     let ring = recorder.descriptor().try_clone_to_owned().unwrap();
-    let poll = || drop(recorder.poll(Duration::ZERO, |event| events.push(event.news)).unwrap());
+    let poll = || {
+        recorder.poll(Duration::ZERO, |event| events.push(event.news)).unwrap();
+    };
     let outcome = held.run(&[ring.as_fd()], poll).unwrap().outcome;
     (Recorded { recorder, events }, outcome)
 }
@@ -466,35 +469,37 @@ fn full_ring() {
     }
 }
 
-/// How many programs whose names begin so the kernel has.
-fn programs(name: &str) -> usize {
-    /// `BPF_PROG_GET_NEXT_ID`, `BPF_PROG_GET_FD_BY_ID` and `BPF_OBJ_GET_INFO_BY_FD`.
-    const COMMANDS: [libc::c_long; 3] = [11, 13, 15];
-    let bpf = |command: libc::c_long, attributes: &mut [u32; 8]| {
-        // SAFETY: the kernel reads and writes within the 32 bytes, and the 128 that one command
-        // is pointed to, which live on.
-        unsafe { libc::syscall(libc::SYS_bpf, command, attributes.as_mut_ptr(), 32) }
+/// The programs and maps of the kernel that a process has open: which they are, and their numbers.
+fn open_objects(pid: u32) -> Vec<(&'static str, u32)> {
+    let entries = std::fs::read_dir(format!("/proc/{pid}/fdinfo")).unwrap();
+    let texts = entries.flatten().filter_map(|entry| std::fs::read_to_string(entry.path()).ok());
+    let number = |text: &str| {
+        text.lines().find_map(|line| {
+            let (key, value) = line.split_once(':')?;
+            let kind = ["prog_id", "map_id", "link_id"].into_iter().find(|kind| *kind == key)?;
+            Some((kind, value.trim().parse().ok()?))
+        })
     };
-    let (mut id, mut found) = (0, 0);
-    loop {
-        let mut next = [id, 0, 0, 0, 0, 0, 0, 0];
-        if bpf(COMMANDS[0], &mut next) != 0 {
-            return found;
-        }
-        id = next[1];
-        let fd = bpf(COMMANDS[1], &mut [id, 0, 0, 0, 0, 0, 0, 0]);
-        let Ok(fd) = i32::try_from(fd) else { continue };
-        if fd < 0 {
-            continue;
-        }
-        let mut info = [0u8; 128];
-        let address = u64::try_from(info.as_mut_ptr().addr()).unwrap().to_ne_bytes();
-        let half = |at: usize| u32::from_ne_bytes(address[at..at + 4].try_into().unwrap());
-        bpf(COMMANDS[2], &mut [fd.cast_unsigned(), 128, half(0), half(4), 0, 0, 0, 0]);
-        // SAFETY: the descriptor was just made.
-        unsafe { libc::close(fd) };
-        found += usize::from(info[64..].starts_with(name.as_bytes()));
+    texts.filter_map(|text| number(&text)).collect()
+}
+
+/// Whether the kernel has this object still.
+fn exists((kind, id): (&str, u32)) -> bool {
+    // `BPF_PROG_GET_FD_BY_ID`, `BPF_MAP_GET_FD_BY_ID` and `BPF_LINK_GET_FD_BY_ID`.
+    let command: libc::c_long = match kind {
+        "prog_id" => 13,
+        "map_id" => 14,
+        _ => 30,
+    };
+    let attributes = [id, 0, 0, 0];
+    // SAFETY: the kernel reads the 16 bytes, which live on.
+    let fd = unsafe { libc::syscall(libc::SYS_bpf, command, attributes.as_ptr(), 16) };
+    if fd < 0 {
+        return std::io::Error::last_os_error().raw_os_error() != Some(libc::ENOENT);
     }
+    // SAFETY: the descriptor was just made.
+    unsafe { libc::close(i32::try_from(fd).unwrap()) };
+    true
 }
 
 fn records_until_killed() {
@@ -512,13 +517,17 @@ fn killed() {
     if line.is_empty() {
         skip("no recorder");
     }
-    assert!(programs("cg_enter") > 0 && programs("cg_exit") > 0);
+    let objects = open_objects(recorder.id());
+    for (kind, least) in [("prog_id", 2), ("map_id", 10)] {
+        assert!(objects.iter().filter(|object| object.0 == kind).count() >= least, "{objects:?}");
+    }
+    assert!(objects.iter().all(|object| exists(*object)));
     recorder.kill().unwrap();
     recorder.wait().unwrap();
-    // The kernel frees programs a moment later; those of other tests may still be there.
+    // The kernel frees them a moment later.
     let deadline = Instant::now() + Duration::from_secs(20);
-    while programs("cg_") > 0 {
-        assert!(Instant::now() < deadline, "{} programs are left", programs("cg_"));
+    while objects.iter().any(|object| exists(*object)) {
+        assert!(Instant::now() < deadline, "something of {objects:?} is left");
         std::thread::sleep(Duration::from_millis(20));
     }
     // A group is no program: the kernel keeps it, and the next one to be made takes it away.
@@ -536,6 +545,22 @@ fn unprivileged() {
         assert!(error.is_not_privileged(), "{error}");
         assert!(error.to_string().contains("CAP_BPF"), "{error}");
         0
+    });
+    assert_eq!(status.code(), Some(0));
+}
+
+fn numbers() {
+    let status = in_child(|| {
+        // SAFETY: a flag, no pointer.
+        if unsafe { libc::unshare(libc::CLONE_NEWPID) } != 0 {
+            skip("no namespace of processes can be made here");
+        }
+        let inner = in_child(|| {
+            let error = RecorderOptions::new(Scope::Tree(1)).start().err().expect("refused");
+            assert!(error.to_string().contains("namespace"), "{error}");
+            0
+        });
+        u8::from(inner.code() != Some(0))
     });
     assert_eq!(status.code(), Some(0));
 }

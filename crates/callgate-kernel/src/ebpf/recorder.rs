@@ -20,6 +20,7 @@ use super::table::{ArgumentTable, CALLS, SETS, Tracked, call_at};
 use super::tree;
 use crate::cgroup::Cgroup;
 use crate::errno::Errno;
+use crate::features::in_initial_pid_namespace;
 
 /// Whose calls are recorded.
 #[derive(Clone, Copy, Debug)]
@@ -128,6 +129,10 @@ impl<'a> RecorderOptions<'a> {
     /// Nothing was started; [`Error`] knows whether that is for lack of privilege or for the
     /// machine, and says what would help.
     pub fn start(&self) -> Result<Recorder, Error> {
+        let by_number = self.launched.is_some() || matches!(self.scope, Scope::Tree(_));
+        if by_number && in_initial_pid_namespace() == Some(false) {
+            return Err(Kind::Numbers.into());
+        }
         let layout = Layout::of_this_kernel()?;
         let table = self.arguments.cloned().unwrap_or_default();
         let cgroup = match self.scope {
