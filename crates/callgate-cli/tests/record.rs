@@ -208,6 +208,45 @@ fn methods_that_do_not_fit_are_refused_with_the_reason() {
 }
 
 #[test]
+fn a_running_process_and_its_children_are_recorded() {
+    let scratch = Scratch::new();
+    if !ebpf_for(&scratch, "recording of running processes") {
+        return;
+    }
+    let script = "while [ ! -e go ]; do sleep 0.05; done; mkdir dir; ls / >/dev/null; sleep 0.6";
+    let mut child = Command::new("sh")
+        .args(["-c", script])
+        .current_dir(scratch.path())
+        .spawn()
+        .expect("sh starts");
+    let pid = child.id().to_string();
+    let recorder = Command::new(CALLGATE)
+        .args(["record", "-o", "p.rec", "--pid", &pid])
+        .current_dir(scratch.path())
+        .spawn()
+        .expect("callgate starts");
+    // The recording begins before what is to be in it.
+    while fs::metadata(scratch.join("p.rec")).map_or(0, |meta| meta.len()) < 100 {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    scratch.file("go", "");
+    child.wait().expect("it is ours");
+    let ended = recorder.wait_with_output().expect("it is ours");
+    assert!(ended.status.success());
+    assert!(called(&scratch, "p.rec", "/mkdir").contains("mkdir"));
+    assert!(called(&scratch, "p.rec", "/ls").contains("getdents64"));
+    assert!(lines(&scratch, "p.rec").iter().any(|line| line["end"].is_object()));
+    let gone = scratch.callgate(&["record", "-o", "x.rec", "--pid", &pid]).run();
+    gone.is_like(2, "", "error: pid:…: there is nothing to record: …\n");
+    let own = std::process::id().to_string();
+    let timed = scratch.callgate(&["record", "-o", "t.rec", "--pid", &own, "--for", "1"]).run();
+    assert_eq!(timed.status, 0, "{}", timed.stderr);
+    let none = scratch.callgate(&["record", "-o", "x.rec", "--cgroup", "."]).run();
+    none.is_like(2, "", "error: .: there is nothing to record: …\n");
+    assert!(!scratch.join("x.rec").exists());
+}
+
+#[test]
 fn auto_says_which_method_and_why() {
     let scratch = Scratch::new();
     let outcome = scratch.callgate(&["record", "-o", "a.rec", "--", "true"]).run();

@@ -1,11 +1,14 @@
 //! Runs a command and prints the calls that it and all it starts make, counted by the kernel.
+//!
+//! With `TREE` in the environment it follows the process tree rather than a cgroup; with
+//! `UNDER_FILTERS`, errors are counted only once there is a filter.
 
 use std::env;
 use std::error::Error;
 use std::time::{Duration, Instant};
 
 use callgate_bpf::SyscallNr;
-use callgate_kernel::ebpf::{ArgumentTable, RecorderOptions, Scope};
+use callgate_kernel::ebpf::{ArgumentTable, RecorderOptions, Results, Scope};
 use callgate_kernel::{Cgroup, Launch};
 use callgate_syscalls::Abi;
 
@@ -24,9 +27,16 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
         _ => Scope::Tree(held.pid()),
     };
+    let results = match env::var_os("UNDER_FILTERS") {
+        Some(_) => Results::UnderFilters,
+        None => Results::Always,
+    };
     let begin = Instant::now();
-    let mut recorder =
-        RecorderOptions::new(scope).arguments(&table).launched(held.pid()).start()?;
+    let mut recorder = RecorderOptions::new(scope)
+        .arguments(&table)
+        .launched(held.pid())
+        .results(results)
+        .start()?;
     eprintln!("started in {:?}", begin.elapsed());
     let finished = held.run(&[], || {})?;
     let mut events = 0;

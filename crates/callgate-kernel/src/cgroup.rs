@@ -38,7 +38,7 @@ impl Cgroup {
             .map_err(|errno| CgroupError::at("opened", &path, errno.into()))?;
         // `CGROUP2_SUPER_MAGIC` of `linux/magic.h`.
         match fstatfs(&directory) {
-            Ok(fs) if i64::from(fs.f_type) == 0x6367_7270 => Ok(()),
+            Ok(fs) if fs.f_type == 0x6367_7270 => Ok(()),
             Ok(_) => Err(CgroupError { kind: Kind::OtherTree(path.clone()) }),
             Err(errno) => Err(CgroupError::at("opened", &path, errno.into())),
         }?;
@@ -76,8 +76,7 @@ impl Cgroup {
         tidy(&above);
         let number = MADE.fetch_add(1, Ordering::Relaxed);
         let path = above.join(format!("{PREFIX}{own}-{number}"));
-        fs::create_dir(&path)
-            .map_err(|error| CgroupError::at("made", &path, (&error).into()))?;
+        fs::create_dir(&path).map_err(|error| CgroupError::at("made", &path, (&error).into()))?;
         let opened = Cgroup::open(&path);
         match opened {
             Ok(mut group) => {
@@ -170,7 +169,9 @@ fn tidy(above: &Path) {
         let name = entry.file_name();
         let maker = name.to_str().and_then(|name| name.strip_prefix(PREFIX)?.split_once('-'));
         if let Some((maker, _)) = maker
-            && maker.parse::<u32>().is_ok_and(|maker| !Path::new(&format!("/proc/{maker}")).exists())
+            && maker
+                .parse::<u32>()
+                .is_ok_and(|maker| !Path::new(&format!("/proc/{maker}")).exists())
         {
             // Not empty: its processes run on, and it stays with them.
             let _ = fs::remove_dir(entry.path());
@@ -187,7 +188,9 @@ fn place(group: &str, mounts: &str) -> Option<PathBuf> {
         let (root, point) = (fields.nth(3)?, fields.next()?);
         let inside = match root {
             "/" => group,
-            _ => group.strip_prefix(root).filter(|rest| rest.is_empty() || rest.starts_with('/'))?,
+            _ => {
+                group.strip_prefix(root).filter(|rest| rest.is_empty() || rest.starts_with('/'))?
+            }
         };
         let is_there = file_system.starts_with("cgroup2 ") && !inside.starts_with("/..");
         is_there.then(|| Path::new(point).join(inside.trim_start_matches('/')))
@@ -223,9 +226,9 @@ impl std::error::Error for CgroupError {}
 impl fmt::Display for CgroupError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.kind {
-            Kind::NoTree => f.write_str(
-                "no version 2 tree of cgroups is mounted that this process is in",
-            ),
+            Kind::NoTree => {
+                f.write_str("no version 2 tree of cgroups is mounted that this process is in")
+            }
             Kind::OtherTree(path) => write!(
                 f,
                 "{} is no cgroup of the version 2 tree",

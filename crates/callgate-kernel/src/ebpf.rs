@@ -1,6 +1,7 @@
 //! Recording by eBPF: the kernel counts the calls of a workload itself.
 //!
 //! ```no_run
+//! use std::os::fd::AsFd;
 //! use std::time::Duration;
 //!
 //! use callgate_kernel::ebpf::{ArgumentTable, RecorderOptions, Scope};
@@ -10,11 +11,16 @@
 //! let cgroup = Cgroup::create()?;
 //! cgroup.add(held.pid())?;
 //! let arguments = ArgumentTable::new();
-//! let recorder = RecorderOptions::new(Scope::Cgroup(&cgroup))
+//! let mut recorder = RecorderOptions::new(Scope::Cgroup(&cgroup))
 //!     .arguments(&arguments)
 //!     .launched(held.pid())
 //!     .start()?;
-//! held.run(&[recorder.descriptor()], || {})?;
+//! let events = recorder.descriptor().try_clone_to_owned()?;
+//! let poll = || match recorder.poll(Duration::ZERO, |event| println!("{event:?}")) {
+//!     Ok(_) => {}
+//!     Err(error) => eprintln!("{error}"),
+//! };
+//! held.run(&[events.as_fd()], poll)?;
 //! for call in recorder.counts()? {
 //!     println!("{:?} {} {}", call.architecture, call.number, call.count);
 //! }
@@ -54,10 +60,11 @@ mod ring;
 mod sys;
 mod table;
 mod tree;
+mod types;
 
 pub use self::error::Error;
 pub use self::facts::{
     ArgumentValues, CallCount, CallResult, Event, Executable, ExecutableId, Losses, News,
 };
-pub use self::recorder::{Recorder, RecorderOptions, Scope};
+pub use self::recorder::{Recorder, RecorderOptions, Results, Scope};
 pub use self::table::ArgumentTable;

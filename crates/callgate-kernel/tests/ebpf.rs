@@ -7,12 +7,13 @@ mod harness;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use callgate_bpf::{Action, SyscallNr};
-use callgate_kernel::ebpf::{ArgumentTable, News, Recorder, RecorderOptions, Scope};
+use callgate_kernel::ebpf::{ArgumentTable, News, Recorder, RecorderOptions, Results, Scope};
 use callgate_kernel::{Cgroup, Errno, Launch, LoadOptions, Outcome, load};
 use callgate_syscalls::Abi;
 
@@ -27,6 +28,8 @@ fn main() {
         ("threads_children_and_execs_are_counted", families),
         ("calls_that_a_filter_refuses_are_told_from_errors", refusals),
         ("a_supervised_or_trapped_call_has_no_error_and_no_entry", trapped),
+        ("results_can_wait_for_a_filter_and_what_is_missed_is_said", late_results),
+        ("an_inherited_filter_is_seen_by_who_waits_for_one", inherited_filter),
         ("errors_are_counted", errors),
         ("numbers_beyond_the_tables_are_counted", odd),
         ("values_of_arguments_are_listed_and_then_their_bits", values),
@@ -38,6 +41,7 @@ fn main() {
         ("a_full_ring_loses_moments_and_nothing_else", full_ring),
         ("a_killed_recorder_leaves_nothing", killed),
         ("an_ordinary_user_is_told_what_is_missing", unprivileged),
+        ("numbers_of_another_namespace_are_refused", numbers),
         ("a_filter_that_refuses_bpf_is_named", filtered),
         ("a_held_command_that_is_dropped_is_gone", dropped),
         ("_records_until_killed", records_until_killed),
@@ -117,9 +121,13 @@ fn record(
     let mut options = RecorderOptions::new(scope).arguments(table).launched(held.pid());
     with(&mut options);
     let mut recorder = start(&options);
-    let outcome = held.run(&[], || {}).unwrap().outcome;
     let mut events = Vec::new();
-    recorder.poll(Duration::ZERO, |event| events.push(event.news)).unwrap();
+    // The ring wakes it; its descriptor is the recorder's, which is busy with it.
+    let ring = recorder.descriptor().try_clone_to_owned().unwrap();
+    let poll = || {
+        recorder.poll(Duration::ZERO, |event| events.push(event.news)).unwrap();
+    };
+    let outcome = held.run(&[ring.as_fd()], poll).unwrap().outcome;
     (Recorded { recorder, events }, outcome)
 }
 
@@ -223,10 +231,7 @@ fn refusals() {
         recorded.complete();
         assert_eq!(recorded.count(Abi::X86_64, "getpgid"), 0);
         // Three of the program, and the first call of all of its child.
-        assert_eq!(
-            recorded.results("getpgid"),
-            BTreeMap::from([((Some(libc::EACCES), false), 4)])
-        );
+        assert_eq!(recorded.results("getpgid"), BTreeMap::from([((Some(libc::EACCES), false), 4)]));
         assert_eq!(recorded.results("rmdir")[&(Some(libc::ENOENT), true)], 2);
         let refused = recorded.events.iter().any(|news| {
             matches!(news, News::Result { errno: Some(Errno(libc::EACCES)), entered: false, .. })
@@ -248,6 +253,41 @@ fn trapped() {
     let recorded = Calls::new().record(By::Cgroup, &ArgumentTable::new(), "trapped");
     assert_eq!(recorded.count(Abi::X86_64, "getsid"), 0);
     assert_eq!(recorded.results("getsid"), BTreeMap::from([((None, false), 1)]));
+}
+
+fn late_results() {
+    let calls = Calls::new();
+    // None: nothing is looked at, and nothing is late.
+    let wait = |options: &mut RecorderOptions<'_>| {
+        *options = options.clone().results(Results::UnderFilters);
+    };
+    let command = calls.command("missing 5");
+    let (none, _) = record(By::Cgroup, &ArgumentTable::new(), &command, wait);
+    assert_eq!((none.recorder.losses().late, none.results("rmdir").len()), (0, 0));
+
+    // Half a second is ample for a poll that waits.
+    let command = calls.command("missing 5 refuse 13 sleep 500 getpgid 4");
+    let (some, _) = record(By::Cgroup, &ArgumentTable::new(), &command, wait);
+    assert!(some.events.contains(&News::Filter));
+    assert_eq!(some.results("getpgid"), BTreeMap::from([((Some(libc::EACCES), false), 4)]));
+    let losses = some.recorder.losses();
+    assert_eq!((losses.late, losses.is_none()), (1, false));
+}
+
+fn inherited_filter() {
+    let calls = Calls::new();
+    let status = in_child(|| {
+        let refused = refuse(&[libc::SYS_getpgid], Action::Errno(13));
+        load(&refused, &LoadOptions::new()).unwrap();
+        let command = calls.command("sleep 500 getpgid 4");
+        let (recorded, _) = record(By::Tree, &ArgumentTable::new(), &command, |options| {
+            *options = options.clone().results(Results::UnderFilters);
+        });
+        assert_eq!(recorded.results("getpgid"), BTreeMap::from([((Some(libc::EACCES), false), 4)]));
+        assert_eq!(recorded.recorder.losses().late, 1);
+        0
+    });
+    assert_eq!(status.code(), Some(0));
 }
 
 fn errors() {
@@ -326,15 +366,17 @@ fn paths() {
     let calls = Calls::new();
     let copy = calls.program.with_file_name("a copy\nof it");
     std::fs::copy(&calls.program, &copy).unwrap();
-    let script = format!("'{}' getppid 3; '{}' exec getppid 4; true", copy.display(), copy.display());
+    let script =
+        format!("'{}' getppid 3; '{}' exec getppid 4; true", copy.display(), copy.display());
     let command = ["sh", "-c", &script].map(str::to_owned);
     let (recorded, _) = record(By::Cgroup, &ArgumentTable::new(), &command, |_| {});
     std::fs::remove_file(&copy).unwrap();
     let executables = recorded.recorder.executables().unwrap();
     let of = |path: &Path| {
-        executables.iter().find(|e| e.path.as_deref() == Some(path)).unwrap_or_else(|| {
-            panic!("{} in {executables:?}", path.display())
-        })
+        executables
+            .iter()
+            .find(|e| e.path.as_deref() == Some(path))
+            .unwrap_or_else(|| panic!("{} in {executables:?}", path.display()))
     };
     let copied = of(&copy.parent().unwrap().canonicalize().unwrap().join("a copy\nof it")).id;
     of(&std::fs::canonicalize("/bin/sh").unwrap());
@@ -345,17 +387,7 @@ fn paths() {
     assert_eq!(of_copy.count, 7);
 }
 
-/// The program as a daemon with an impatient parent, both at work until standard input closes.
-fn family(calls: &Calls, ways: &[&str]) -> Child {
-    Command::new(&calls.program).args(ways).stdin(Stdio::piped()).spawn().unwrap()
-}
-
 fn running_tree() {
-    let calls = Calls::new();
-    let script = format!("'{}' daemon getppid 1; read line", calls.program.display());
-    let mut shell =
-        Command::new("sh").args(["-c", &script]).stdin(Stdio::piped()).spawn().unwrap();
-    // The daemon's parent has ended, so it is another's child now; the shell waits.
     let mut nested = Command::new("sh")
         .args(["-c", "sh -c 'read line; getconf PAGE_SIZE' >/dev/null; true"])
         .stdin(Stdio::piped())
@@ -371,9 +403,7 @@ fn running_tree() {
     }
     let recorder = start(&RecorderOptions::new(Scope::Tree(pid)));
     drop(nested.stdin.take());
-    drop(shell.stdin.take());
     nested.wait().unwrap();
-    shell.wait().unwrap();
     // The inner shell's read, getconf's exec, and its end.
     assert_eq!(count(&recorder, Abi::X86_64, Abi::X86_64.number("execve").unwrap()), 1);
     assert!(recorder.losses().is_none());
@@ -384,17 +414,11 @@ fn running_tree() {
 fn daemon() {
     let calls = Calls::new();
     let cgroup = cgroup();
-    let mut child = family(&calls, &["daemon"]);
-    drop(child.stdin.take());
-    child.wait().unwrap();
-
     let (read, write) = std::io::pipe().unwrap();
-    let mut command = Command::new(&calls.program);
-    let mut child = command.args(["daemon"]).stdin(read).spawn().unwrap();
+    let mut child = Command::new(&calls.program).args(["daemon"]).stdin(read).spawn().unwrap();
     let pid = child.id().cast_signed();
-    // It may have forked already: then its child is moved by itself.
+    // What it leaves behind is nobody's child.
     child.wait().unwrap();
-    drop(command);
     let daemon = std::fs::read_dir("/proc").unwrap().flatten().find_map(|entry| {
         let exe = std::fs::read_link(entry.path().join("exe")).ok()?;
         let number = entry.file_name().to_str()?.parse::<i32>().ok()?;
@@ -421,58 +445,61 @@ fn daemon() {
 }
 
 fn full_ring() {
-    let calls = Calls::new();
     let mut table = ArgumentTable::new();
     let fcntl = Abi::X86_64.number("fcntl").unwrap();
     table.track(Abi::X86_64.audit(), fcntl, 1, false);
-    // Each value beyond the sixteenth brings at most one event for each new bit, so it takes other
-    // news to fill a page: as many executables and calls as shells make.
+    // A page holds some eighty events; shells and what they start make more news.
     let script = "for i in 1 2 3; do ls /; cat /dev/null; grep x /dev/null; id; uname; done";
     let command = ["sh", "-c", script].map(str::to_owned);
-    let (small, _) = record(By::Cgroup, &table, &command, |options| {
-        *options = options.clone().ring_size(1);
-    });
-    let losses = small.recorder.losses();
+    let held = Launch::new(&command).keep_privileges().hold().unwrap();
+    let cgroup = cgroup();
+    cgroup.add(held.pid()).unwrap();
+    let options = RecorderOptions::new(Scope::Cgroup(&cgroup)).arguments(&table).ring_size(1);
+    let recorder = start(&options);
+    // Nobody reads.
+    held.run(&[], || {}).unwrap();
+    let losses = recorder.losses();
     assert!(losses.events > 0 && losses.is_none(), "{losses:?}");
     // Everything that the lost events would have told is in the tables.
-    let executables = small.recorder.executables().unwrap();
+    let executables = recorder.executables().unwrap();
     let names: Vec<_> =
         executables.iter().filter_map(|e| e.path.as_ref()?.file_name()?.to_str()).collect();
     for name in ["ls", "cat", "grep", "id", "uname"] {
         assert!(names.contains(&name), "{name} in {names:?}");
     }
-    drop(calls);
 }
 
-/// The numbers of all programs of this name that the kernel has.
-fn programs(name: &str) -> usize {
-    /// `BPF_PROG_GET_NEXT_ID`, `BPF_PROG_GET_FD_BY_ID` and `BPF_OBJ_GET_INFO_BY_FD`.
-    const COMMANDS: [libc::c_long; 3] = [11, 13, 15];
-    let bpf = |command: libc::c_long, attributes: &mut [u32; 8]| {
-        // SAFETY: the kernel reads and writes within the 32 bytes, and the 128 that one command
-        // is pointed to, which live on.
-        unsafe { libc::syscall(libc::SYS_bpf, command, attributes.as_mut_ptr(), 32) }
+/// The programs and maps of the kernel that a process has open: which they are, and their numbers.
+fn open_objects(pid: u32) -> Vec<(&'static str, u32)> {
+    let entries = std::fs::read_dir(format!("/proc/{pid}/fdinfo")).unwrap();
+    let texts = entries.flatten().filter_map(|entry| std::fs::read_to_string(entry.path()).ok());
+    let number = |text: &str| {
+        text.lines().find_map(|line| {
+            let (key, value) = line.split_once(':')?;
+            let kind = ["prog_id", "map_id", "link_id"].into_iter().find(|kind| *kind == key)?;
+            Some((kind, value.trim().parse().ok()?))
+        })
     };
-    let (mut id, mut found) = (0, 0);
-    loop {
-        let mut next = [id, 0, 0, 0, 0, 0, 0, 0];
-        if bpf(COMMANDS[0], &mut next) != 0 {
-            return found;
-        }
-        id = next[1];
-        let fd = bpf(COMMANDS[1], &mut [id, 0, 0, 0, 0, 0, 0, 0]);
-        let Ok(fd) = i32::try_from(fd) else { continue };
-        if fd < 0 {
-            continue;
-        }
-        let mut info = [0u8; 128];
-        let address = u64::try_from(info.as_mut_ptr().addr()).unwrap().to_ne_bytes();
-        let half = |at: usize| u32::from_ne_bytes(address[at..at + 4].try_into().unwrap());
-        bpf(COMMANDS[2], &mut [fd.cast_unsigned(), 128, half(0), half(4), 0, 0, 0, 0]);
-        // SAFETY: the descriptor was just made.
-        unsafe { libc::close(fd) };
-        found += usize::from(info[64..].starts_with(name.as_bytes()));
+    texts.filter_map(|text| number(&text)).collect()
+}
+
+/// Whether the kernel has this object still.
+fn exists((kind, id): (&str, u32)) -> bool {
+    // `BPF_PROG_GET_FD_BY_ID`, `BPF_MAP_GET_FD_BY_ID` and `BPF_LINK_GET_FD_BY_ID`.
+    let command: libc::c_long = match kind {
+        "prog_id" => 13,
+        "map_id" => 14,
+        _ => 30,
+    };
+    let attributes = [id, 0, 0, 0];
+    // SAFETY: the kernel reads the 16 bytes, which live on.
+    let fd = unsafe { libc::syscall(libc::SYS_bpf, command, attributes.as_ptr(), 16) };
+    if fd < 0 {
+        return std::io::Error::last_os_error().raw_os_error() != Some(libc::ENOENT);
     }
+    // SAFETY: the descriptor was just made.
+    unsafe { libc::close(i32::try_from(fd).unwrap()) };
+    true
 }
 
 fn records_until_killed() {
@@ -490,13 +517,17 @@ fn killed() {
     if line.is_empty() {
         skip("no recorder");
     }
-    assert!(programs("cg_enter") > 0 && programs("cg_exit") > 0);
+    let objects = open_objects(recorder.id());
+    for (kind, least) in [("prog_id", 2), ("map_id", 10)] {
+        assert!(objects.iter().filter(|object| object.0 == kind).count() >= least, "{objects:?}");
+    }
+    assert!(objects.iter().all(|object| exists(*object)));
     recorder.kill().unwrap();
     recorder.wait().unwrap();
-    // The kernel frees programs a moment later; those of other tests may still be there.
+    // The kernel frees them a moment later.
     let deadline = Instant::now() + Duration::from_secs(20);
-    while programs("cg_") > 0 {
-        assert!(Instant::now() < deadline, "{} programs are left", programs("cg_"));
+    while objects.iter().any(|object| exists(*object)) {
+        assert!(Instant::now() < deadline, "something of {objects:?} is left");
         std::thread::sleep(Duration::from_millis(20));
     }
     // A group is no program: the kernel keeps it, and the next one to be made takes it away.
@@ -514,6 +545,22 @@ fn unprivileged() {
         assert!(error.is_not_privileged(), "{error}");
         assert!(error.to_string().contains("CAP_BPF"), "{error}");
         0
+    });
+    assert_eq!(status.code(), Some(0));
+}
+
+fn numbers() {
+    let status = in_child(|| {
+        // SAFETY: a flag, no pointer.
+        if unsafe { libc::unshare(libc::CLONE_NEWPID) } != 0 {
+            skip("no namespace of processes can be made here");
+        }
+        let inner = in_child(|| {
+            let error = RecorderOptions::new(Scope::Tree(1)).start().err().expect("refused");
+            assert!(error.to_string().contains("namespace"), "{error}");
+            0
+        });
+        u8::from(inner.code() != Some(0))
     });
     assert_eq!(status.code(), Some(0));
 }

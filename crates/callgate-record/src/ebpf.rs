@@ -5,6 +5,7 @@ use std::{
     fmt,
     io::{self, PipeReader, Read, Write},
     os::fd::AsFd,
+    path::Path,
     process,
     sync::{
         Arc,
@@ -20,6 +21,10 @@ use callgate_kernel::{
     ebpf::{self, ArgumentTable, Event, ExecutableId, News, RecorderOptions, Scope},
 };
 use callgate_syscalls::{Abi, abi_of};
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    process::{Pid, PidfdFlags, pidfd_open},
+};
 
 use crate::{Call, End, Fact, Phase, Recorder, Values, choice, notify::Watch, values};
 
@@ -63,7 +68,7 @@ impl fmt::Display for CountError {
         match &self.0 {
             Kind::Launch(error) => error.fmt(f),
             Kind::Start(error) => error.fmt(f),
-            Kind::Wait(error) => write!(f, "nothing was started: {error}"),
+            Kind::Wait(error) => write!(f, "there is nothing to record: {error}"),
         }
     }
 }
@@ -140,6 +145,91 @@ pub fn record(
     recorder.end(End { after: Some(feed.now()), status: Some(finished.outcome.status()) });
     let unwritten = recorder.flush(out).err();
     Ok(Counted { finished, unwritten })
+}
+
+/// What is watched that runs already.
+#[derive(Clone, Copy, Debug)]
+#[expect(clippy::exhaustive_enums, reason = "the kernel's programs find processes in these ways")]
+pub enum Running<'a> {
+    /// A process, all that it has started and will start; until that process ends.
+    Process(i32),
+    /// The processes of a cgroup and of those below it, until there are none.
+    Cgroup(&'a Path),
+}
+
+/// Records what runs already, from now on to its end or for a time, into `out` too as it becomes
+/// known; `seen` is told now and then. All of it counts as running.
+///
+/// The recording has an end at every look, so that it is whole when this process is ended by a
+/// signal.
+///
+/// # Errors
+///
+/// There is no such process or cgroup, or the kernel does not take the programs.
+pub fn attach(
+    running: Running<'_>,
+    time: Option<Duration>,
+    recorder: &mut Recorder,
+    out: &mut impl Write,
+    mut seen: impl FnMut(&Recorder),
+) -> Result<Option<io::Error>, CountError> {
+    /// How often a look that brought nothing is written down.
+    const REST: Duration = Duration::from_secs(10);
+    let missing = |error: io::Error| CountError(Kind::Wait(error));
+    let (process, cgroup) = match running {
+        Running::Process(number) => {
+            let pid =
+                Pid::from_raw(number).ok_or_else(|| missing(io::ErrorKind::NotFound.into()))?;
+            let held = pidfd_open(pid, PidfdFlags::empty()).map_err(|e| missing(e.into()))?;
+            (Some((number, held)), None)
+        }
+        Running::Cgroup(path) => {
+            let cgroup = Cgroup::open(path);
+            (None, Some(cgroup.map_err(|error| missing(io::Error::other(error.to_string())))?))
+        }
+    };
+    let scope = match (&process, &cgroup) {
+        (Some((number, _)), _) => Scope::Tree(*number),
+        (_, Some(cgroup)) => Scope::Cgroup(cgroup),
+        (None, None) => return Err(missing(io::ErrorKind::NotFound.into())),
+    };
+    let table = table();
+    let counters = RecorderOptions::new(scope)
+        .arguments(&table)
+        .start()
+        .map_err(|error| CountError(Kind::Start(error)))?;
+    let mut feed = Feed::new(counters, Duration::ZERO);
+    feed.running = true;
+    let tick = Timespec::try_from(TICK).map_err(|error| missing(io::Error::other(error)))?;
+    let mut written = Instant::now();
+    let mut unwritten = recorder.flush(out).err();
+    loop {
+        let over = match (&process, &cgroup) {
+            (Some((_, held)), _) => {
+                let mut fds = [PollFd::new(held, PollFlags::IN)];
+                poll(&mut fds, Some(&tick)).is_ok_and(|ready| ready > 0)
+            }
+            (_, cgroup) => {
+                thread::sleep(TICK);
+                !cgroup.as_ref().is_some_and(|cgroup| cgroup.is_populated().unwrap_or(false))
+            }
+        };
+        let over = over || time.is_some_and(|time| feed.start.elapsed() >= time);
+        let news = feed.events(recorder);
+        feed.counts(recorder);
+        if over {
+            feed.losses(recorder);
+        }
+        if over || news || written.elapsed() >= REST {
+            recorder.end(End { after: Some(feed.now()), status: None });
+            unwritten = recorder.flush(out).err();
+            written = Instant::now();
+        }
+        seen(recorder);
+        if over {
+            return Ok(unwritten);
+        }
+    }
 }
 
 /// The arguments that choose what a call does, of all tables that a machine's kernel may have.

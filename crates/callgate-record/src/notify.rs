@@ -11,6 +11,7 @@ use std::{
 
 use callgate_bpf::Program;
 use callgate_kernel::{Answer, Launch, LaunchError, Notification, NotifiedFinished, has_sys_admin};
+use callgate_syscalls::Abi;
 
 use crate::{Arguments, End, Observation, Phase, Recorder};
 
@@ -126,6 +127,10 @@ impl Names {
             return Some(path);
         }
         const LONGEST: usize = 4096;
+        let execs = |abi: Abi| abi.number("execve") == Some(call.data().nr);
+        if !Abi::native().is_some_and(execs) {
+            return Some(path);
+        }
         let text = call.read_string(call.data().args[0], LONGEST).ok();
         Some(text.map_or(path, |text| String::from_utf8_lossy(&text.bytes).into_owned()))
     }

@@ -27,12 +27,13 @@ not. Where callgate may not keep them, setuid programs gain no privilege meanwhi
 that wants a notification filter of its own gets EBUSY.
 
 Exit status: the command's own, 128+N for signal N, 125 callgate failed, 126 not executable, 127 not
-found. From files 0, or 2 for an error.
+found. Of a process, a cgroup or files 0, or 2 for an error.
 
 Examples:
   callgate record -o web.rec -- nginx -g 'daemon off;'
   callgate record -o web.rec --warm-up -- ./test-suite
   callgate record -o more.rec --on-top-of docker-default -- ./server
+  callgate record -o web.rec --pid 4711 --for 600
   callgate record -o web.rec --from-strace trace.txt
   callgate record -o web.rec --from-audit /var/log/audit/audit.log";
 
@@ -40,7 +41,7 @@ Examples:
 #[derive(ClapArgs, Debug)]
 #[command(after_help = AFTER_HELP)]
 #[command(group(clap::ArgGroup::new("what").required(true).multiple(true)
-    .args(["command", "from_strace", "from_audit"])))]
+    .args(["command", "pid", "cgroup", "from_strace", "from_audit"])))]
 pub struct Args {
     /// The recording; further runs are added to it
     #[arg(short, long, value_name = "FILE")]
@@ -61,6 +62,30 @@ pub struct Args {
     /// Ask about a known call too when its arguments are new
     #[arg(long)]
     args: bool,
+
+    /// Record this process, what it has started and will start, until it ends or Ctrl-C; eBPF
+    #[arg(
+        long,
+        value_name = "N",
+        value_parser = clap::value_parser!(i32).range(1..),
+        conflicts_with_all = ["command", "cgroup", "from_strace", "from_audit", "on_top_of",
+            "warm_up", "args", "start_up"]
+    )]
+    pid: Option<i32>,
+
+    /// Record the processes of this cgroup, a folder of the version 2 tree, until there are none
+    /// or Ctrl-C; eBPF
+    #[arg(
+        long,
+        value_name = "PATH",
+        conflicts_with_all = ["command", "from_strace", "from_audit", "on_top_of", "warm_up",
+            "args", "start_up"]
+    )]
+    cgroup: Option<PathBuf>,
+
+    /// Stop recording a process or cgroup after this time
+    #[arg(long = "for", value_name = "SECONDS", conflicts_with_all = ["command", "from_strace", "from_audit"])]
+    time: Option<u32>,
 
     /// How long the command starts; calls after it belong to the running phase
     #[arg(long, value_name = "SECONDS", default_value_t = 5)]
@@ -111,7 +136,10 @@ pub fn main(_: Args) -> ExitCode {
 pub fn main(args: Args) -> ExitCode {
     use super::{Failure, run::OWN_ERROR};
 
-    let (result, own_error) = if args.command.is_empty() {
+    let running = args.pid.is_some() || args.cgroup.is_some();
+    let (result, own_error) = if running {
+        (command::attach(&args).map(|()| 0), 2)
+    } else if args.command.is_empty() {
         (files::record(&args).map(|()| 0), 2)
     } else {
         (command::record(&args), OWN_ERROR)

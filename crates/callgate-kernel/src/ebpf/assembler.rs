@@ -88,6 +88,7 @@ pub(super) enum Helper {
     MapDelete = 3,
     KernelTime = 5,
     ProcessorId = 8,
+    CurrentNumbers = 14,
     CurrentUnderCgroup = 37,
     ReadKernel = 113,
     ReadKernelString = 115,
@@ -287,7 +288,8 @@ impl Assembler {
     pub(super) fn finish(mut self) -> Vec<Instruction> {
         for (from, label) in self.jumps {
             let to = self.labels[label.0].expect("each label is placed");
-            let [to, next] = [to, from + 1].map(|at| i16::try_from(at).expect("programs are short"));
+            let [to, next] =
+                [to, from + 1].map(|at| i16::try_from(at).expect("programs are short"));
             self.code[from].offset = to - next;
         }
         self.code

@@ -12,6 +12,8 @@ pub(super) struct Types<'a> {
     strings: &'a [u8],
     /// Where each type lies; number 0 is `void` and lies nowhere.
     starts: Vec<u32>,
+    /// Structures and typedefs, which are looked for by name: name, kind and number.
+    named: Vec<(u32, u32, u32)>,
 }
 
 /// A field of a structure.
@@ -22,22 +24,24 @@ pub(super) struct Field {
     kind: u32,
 }
 
-mod kind {
-    pub(super) const INT: u32 = 1;
-    pub(super) const ARRAY: u32 = 3;
-    pub(super) const STRUCT: u32 = 4;
-    pub(super) const UNION: u32 = 5;
-    pub(super) const ENUM: u32 = 6;
-    pub(super) const TYPEDEF: u32 = 8;
-    pub(super) const VOLATILE: u32 = 9;
-    pub(super) const CONST: u32 = 10;
-    pub(super) const RESTRICT: u32 = 11;
-    pub(super) const FUNCTION_TYPE: u32 = 13;
-    pub(super) const VARIABLE: u32 = 14;
-    pub(super) const SECTION: u32 = 15;
-    pub(super) const DECLARATION_TAG: u32 = 17;
-    pub(super) const TYPE_TAG: u32 = 18;
-    pub(super) const ENUM64: u32 = 19;
+/// Of types.
+pub(super) mod kind {
+    pub(in super::super) const INT: u32 = 1;
+    pub(in super::super) const POINTER: u32 = 2;
+    pub(in super::super) const ARRAY: u32 = 3;
+    pub(in super::super) const STRUCT: u32 = 4;
+    pub(in super::super) const UNION: u32 = 5;
+    pub(in super::super) const ENUM: u32 = 6;
+    pub(in super::super) const TYPEDEF: u32 = 8;
+    pub(in super::super) const VOLATILE: u32 = 9;
+    pub(in super::super) const CONST: u32 = 10;
+    pub(in super::super) const RESTRICT: u32 = 11;
+    pub(in super::super) const FUNCTION_TYPE: u32 = 13;
+    pub(in super::super) const VARIABLE: u32 = 14;
+    pub(in super::super) const SECTION: u32 = 15;
+    pub(in super::super) const DECLARATION_TAG: u32 = 17;
+    pub(in super::super) const TYPE_TAG: u32 = 18;
+    pub(in super::super) const ENUM64: u32 = 19;
 }
 
 /// The first twelve bytes of every type.
@@ -60,7 +64,8 @@ impl<'a> Types<'a> {
     pub(super) fn new(data: &'a [u8]) -> Option<Types<'a>> {
         let magic = data.get(..2)?.try_into().ok().map(u16::from_ne_bytes)?;
         let header = usize::try_from(word(data, 4)?).ok()?;
-        let [types_at, types_len, strings_at, strings_len] = [8, 12, 16, 20].map(|at| word(data, at));
+        let [types_at, types_len, strings_at, strings_len] =
+            [8, 12, 16, 20].map(|at| word(data, at));
         let part = |at: Option<u32>, length: Option<u32>| -> Option<&'a [u8]> {
             let from = header.checked_add(usize::try_from(at?).ok()?)?;
             data.get(from..from.checked_add(usize::try_from(length?).ok()?)?)
@@ -72,26 +77,31 @@ impl<'a> Types<'a> {
             types: part(types_at, types_len)?,
             strings: part(strings_at, strings_len)?,
             starts: vec![0],
+            named: Vec::new(),
         };
         let end = u32::try_from(types.types.len()).ok()?;
         let mut at = 0;
         while at < end {
+            let head = types.head_at(at)?;
+            if matches!(head.kind, kind::STRUCT | kind::TYPEDEF) {
+                types.named.push((head.name, head.kind, u32::try_from(types.starts.len()).ok()?));
+            }
             types.starts.push(at);
-            at = at.checked_add(HEAD)?.checked_add(types.head_at(at)?.rest()?)?;
+            at = at.checked_add(HEAD)?.checked_add(head.rest()?)?;
         }
         Some(types)
     }
 
     /// The number of a typedef, as tracepoints have one each: `btf_trace_NAME`.
     pub(super) fn typedef(&self, name: &str) -> Option<u32> {
-        self.find(name, |kind| kind == kind::TYPEDEF)
+        self.find(name, kind::TYPEDEF)
     }
 
     /// A field of a structure, by the names on the way: `["mm", "exe_file"]` would lead through a
     /// structure within, not through a pointer. Unnamed structures and unions on the way are
     /// looked into.
     pub(super) fn field(&self, structure: &str, path: &[&str]) -> Option<Field> {
-        let number = self.find(structure, |kind| kind == kind::STRUCT)?;
+        let number = self.find(structure, kind::STRUCT)?;
         path.iter().try_fold(Field { offset: 0, kind: number }, |field, name| {
             let inner = self.member(field.kind, name, 8)?;
             Some(Field { offset: field.offset.checked_add(inner.offset)?, kind: inner.kind })
@@ -136,12 +146,9 @@ impl<'a> Types<'a> {
         None
     }
 
-    fn find(&self, name: &str, wanted: impl Fn(u32) -> bool) -> Option<u32> {
-        let matches = |number: &u32| {
-            let head = self.head(*number);
-            head.is_some_and(|head| wanted(head.kind) && self.is_named(head.name, name))
-        };
-        (1..u32::try_from(self.starts.len()).ok()?).find(matches)
+    fn find(&self, name: &str, wanted: u32) -> Option<u32> {
+        let mut of_kind = self.named.iter().filter(|(_, kind, _)| *kind == wanted);
+        of_kind.find(|(offset, ..)| self.is_named(*offset, name)).map(|(.., number)| *number)
     }
 
     fn is_named(&self, offset: u32, name: &str) -> bool {

@@ -24,6 +24,8 @@ pub(super) enum Kind {
     /// The capability that is missing.
     NotPrivileged(&'static str),
     Namespace,
+    /// Of processes.
+    Numbers,
     LockedDown(String),
     /// A filter holds this process.
     Filtered(Errno),
@@ -91,10 +93,10 @@ impl Error {
         (errno.0 == libc::ENOSYS).then_some(Kind::NoCall)
     }
 
-    /// Whether the caller lacks a right that another could have: a capability, or its place in
-    /// the first user namespace.
+    /// Whether the caller lacks what another has: a capability, or a place in the first
+    /// namespaces.
     pub fn is_not_privileged(&self) -> bool {
-        matches!(self.kind, Kind::NotPrivileged(_) | Kind::Namespace)
+        matches!(self.kind, Kind::NotPrivileged(_) | Kind::Namespace | Kind::Numbers)
     }
 
     /// Whether this machine can't do it, whoever asks: no types, no such call, locked down, or an
@@ -152,6 +154,10 @@ impl fmt::Display for Error {
             Kind::Namespace => f.write_str(
                 "recording by eBPF takes CAP_BPF and CAP_PERFMON in the first user namespace, and \
                  this process is in another; start outside of the container or of `unshare -U`",
+            ),
+            Kind::Numbers => f.write_str(
+                "this process is in a container's namespace of processes, whose numbers the \
+                 kernel's programs don't know; start outside of it, or record by notification",
             ),
             Kind::LockedDown(mode) => write!(
                 f,

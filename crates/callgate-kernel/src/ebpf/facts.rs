@@ -122,6 +122,8 @@ pub enum News {
     },
     /// An executable.
     Executable,
+    /// A process has a filter, or has made a call that may load one. Once.
+    Filter,
     /// An error of a call, or that it was not entered: see [`CallResult`].
     Result {
         /// Of which call.
@@ -156,6 +158,9 @@ pub struct Losses {
     pub processes: u64,
     /// Times that the kernel did not run a program.
     pub missed: u64,
+    /// 1 where a filter was there before results were counted, so that refusals may be missing
+    /// from between: see [`Results::UnderFilters`](super::Results::UnderFilters).
+    pub late: u64,
 }
 
 impl Losses {

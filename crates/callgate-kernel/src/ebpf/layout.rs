@@ -29,6 +29,9 @@ pub(super) struct Task {
     pub(super) seccomp_mode: i16,
     /// `thread_info.status`, which has [`COMPAT`].
     pub(super) status: i16,
+    pub(super) stack: i16,
+    /// When it was started.
+    pub(super) start: i16,
     pub(super) signal: i16,
     /// Of `signal_struct`: how many threads are left.
     pub(super) signal_live: i16,
@@ -104,6 +107,8 @@ impl Layout {
                 process: task(&["tgid"])?,
                 seccomp_mode: task(&["seccomp", "mode"])?,
                 status: task(&["thread_info", "status"])?,
+                stack: task(&["stack"])?,
+                start: task(&["start_boottime"])?,
                 signal: task(&["signal"])?,
                 signal_live: at("signal_struct", &["live", "counter"])?,
             },

@@ -12,6 +12,7 @@ use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use super::sys::{self, MapAttributes};
+use super::types;
 use crate::errno::Errno;
 
 /// A map of the kernel. It is gone with the last program and descriptor that has it.
@@ -74,8 +75,8 @@ impl Map {
     /// A value of `words` 32-bit words for each task, gone with the task.
     pub(super) fn task_storage(name: &CStr, words: u32) -> Result<Map, Errno> {
         const TASK_STORAGE: u32 = 29;
-        // The kernel wants to know the types of such maps: an int, and an array of it.
-        let types = sys::types_load(&storage_types(words))?;
+        // The kernel wants to know the types of such maps.
+        let types = sys::types_load(&types::integers(words))?;
         Map::create(MapAttributes {
             kind: TASK_STORAGE,
             key_size: 4,
@@ -83,8 +84,24 @@ impl Map {
             flags: NO_PREALLOCATION,
             name: sys::object_name(name),
             types: types.as_raw_fd().cast_unsigned(),
-            key_type: 1,
-            value_type: 2,
+            key_type: types::INTEGER,
+            value_type: types::INTEGERS,
+            ..MapAttributes::default()
+        })
+    }
+
+    /// An array of values of `size` bytes, a multiple of 4, that begin with a pointer to a task.
+    pub(super) fn task_pointers(name: &CStr, size: u32, entries: u32) -> Result<Map, Errno> {
+        let types = sys::types_load(&types::task_pointer(size))?;
+        Map::create(MapAttributes {
+            kind: u32::from(MapKind::Array as u8),
+            key_size: 4,
+            value_size: size,
+            max_entries: entries,
+            name: sys::object_name(name),
+            types: types.as_raw_fd().cast_unsigned(),
+            key_type: types::INTEGER,
+            value_type: types::WITH_TASK,
             ..MapAttributes::default()
         })
     }
@@ -118,19 +135,20 @@ impl Map {
         Ok(found.map(|()| value))
     }
 
-    /// Every key and its value. Of what is added or taken away meanwhile, something may be
-    /// missing or come twice.
-    pub(super) fn entries(&self) -> Result<Vec<(Vec<u8>, Vec<u8>)>, Errno> {
-        let mut entries = Vec::new();
-        let mut last: Option<Vec<u8>> = None;
+    /// Every key and its value, of a map in which both are 64-bit numbers and from which nothing is
+    /// taken. Of what is added meanwhile, something may be missing.
+    pub(super) fn numbers(&self) -> Result<Vec<(u64, u64)>, Errno> {
+        let mut numbers = Vec::new();
+        let mut last: Option<[u8; 8]> = None;
         loop {
-            let mut key = vec![0; self.key_size];
-            if sys::map_next_key(self.as_fd(), last.as_deref(), &mut key)?.is_none() {
-                return Ok(entries);
+            let mut key = [0; 8];
+            self.check(&key, None);
+            let after = last.as_ref().map(<[u8; 8]>::as_slice);
+            if sys::map_next_key(self.as_fd(), after, &mut key)?.is_none() {
+                return Ok(numbers);
             }
-            if let Some(value) = self.lookup(&key)? {
-                entries.push((key.clone(), value));
-            }
+            let value = self.lookup(&key)?.and_then(|value| value.try_into().ok());
+            numbers.push((u64::from_ne_bytes(key), value.map_or(0, u64::from_ne_bytes)));
             last = Some(key);
         }
     }
@@ -252,26 +270,4 @@ impl Drop for Memory {
         // SAFETY: unmaps what `new` mapped; references to it have ended with `self`.
         unsafe { libc::munmap(self.start.as_ptr().cast(), self.length) };
     }
-}
-
-/// The type format of the kernel ("BPF Type Format") for `unsigned int` and an array of it.
-fn storage_types(words: u32) -> Vec<u8> {
-    const STRINGS: &[u8] = b"\0unsigned int\0";
-    /// Kinds 1 and 3, in bits 24 to 28.
-    const INT: u32 = 1 << 24;
-    const ARRAY: u32 = 3 << 24;
-    let types: Vec<u8> =
-        [1, INT, 4, 32, 0, ARRAY, 0, 1, 1, words].iter().flat_map(|w| w.to_ne_bytes()).collect();
-    let [types_len, strings_len] =
-        [types.len(), STRINGS.len()].map(|length| u32::try_from(length).unwrap_or(0));
-    let mut blob = Vec::new();
-    blob.extend(super::btf::MAGIC.to_ne_bytes());
-    // Version and flags, then the header's length.
-    blob.extend([1, 0]);
-    for word in [24, 0, types_len, types_len, strings_len] {
-        blob.extend(word.to_ne_bytes());
-    }
-    blob.extend(types);
-    blob.extend(STRINGS);
-    blob
 }

@@ -4,6 +4,7 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use super::error::{Error, Kind};
 use super::map::{Map, MapKind, SharedMap};
+use super::programs::ENTRY;
 use super::table::{ArgumentTable, CALLS, SETS};
 
 /// The most memory that counters take, over all processors, unless there are very many of them.
@@ -56,6 +57,9 @@ pub(super) enum Control {
 pub(super) struct Maps {
     /// For each task: what it executes and where, see `programs/scope.rs`.
     pub(super) storage: Map,
+    /// By processor: the task that made the last call there, see `programs/running.rs`. `None` where
+    /// the kernel (before Linux 6.4) keeps no pointers.
+    pub(super) running: Option<Map>,
     /// By processor and executable: a counter for each call.
     pub(super) counters: SharedMap,
     pub(super) control: SharedMap,
@@ -86,21 +90,20 @@ impl Maps {
     ) -> Result<Maps, Error> {
         let processors = possible_processors();
         let row = CALLS * 8;
-        let slots =
-            (COUNTERS / (row * processors)).clamp(*EXECUTABLES.start(), *EXECUTABLES.end());
+        let slots = (COUNTERS / (row * processors)).clamp(*EXECUTABLES.start(), *EXECUTABLES.end());
         let number = |n: usize| u32::try_from(n).expect("sizes of maps fit in 32 bits");
         let (slots, processors) = (number(slots), number(processors));
         let control = u32::from(Control::End as u8) * 8;
         let name = u32::from(NAME_HEAD) + u32::from(LEVELS) * u32::from(COMPONENT);
         let made = |name| move |errno| Error::of_map(name, errno);
-        let shared = |label, name, size, entries| {
-            Map::shared(name, size, entries).map_err(made(label))
-        };
+        let shared =
+            |label, name, size, entries| Map::shared(name, size, entries).map_err(made(label));
         let map = |label, name, kind, [key, value, entries]: [u32; 3]| {
             Map::new(name, kind, key, value, entries).map_err(made(label))
         };
         let maps = Maps {
             storage: Map::task_storage(c"cg_tasks", 6).map_err(made("tasks"))?,
+            running: Map::task_pointers(c"cg_running", ENTRY, processors).ok(),
             counters: shared("counters", c"cg_counters", number(row), processors * slots)?,
             control: shared("control", c"cg_control", control, 1)?,
             arguments: map("arguments", c"cg_arguments", MapKind::Array, [4, number(row), 1])?,
@@ -118,9 +121,7 @@ impl Maps {
             processors,
             slots,
         };
-        maps.arguments
-            .update(&0u32.to_ne_bytes(), &table.words())
-            .map_err(made("arguments"))?;
+        maps.arguments.update(&0u32.to_ne_bytes(), &table.words()).map_err(made("arguments"))?;
         if let (Some(map), Some(cgroup)) = (&maps.cgroup, cgroup) {
             let fd = cgroup.as_fd().as_raw_fd();
             map.update(&0u32.to_ne_bytes(), &fd.to_ne_bytes()).map_err(Kind::Cgroup)?;

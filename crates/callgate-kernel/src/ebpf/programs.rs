@@ -11,10 +11,11 @@
 mod enter;
 mod executable;
 mod exit;
+mod running;
 mod scope;
 mod tree;
 
-pub(super) use self::{enter::enter, exit::exit, tree::forked, tree::left};
+pub(super) use self::{enter::enter, exit::exit, running::ENTRY, tree::forked, tree::left};
 
 use super::assembler::{
     Alu, Assembler, FRAME, Helper, Label, R0, R1, R2, R3, R4, R6, R8, R9, When, Width,
@@ -57,10 +58,12 @@ pub(super) enum EventKind {
     Unlisted = 3,
     Executable = 4,
     Result = 5,
+    /// A task has a filter, or is about to get one.
+    Filter = 6,
 }
 
-/// An event: 32-bit kind, executable, index of the call, argument; 64-bit value; 32-bit process and
-/// thread; 64-bit time, in nanoseconds of CLOCK_MONOTONIC.
+/// An event: 32-bit kind, executable, index of the call, argument; 64-bit value; 32-bit thread and
+/// process; 64-bit time, in nanoseconds of CLOCK_MONOTONIC.
 pub(super) const EVENT_SIZE: u8 = 40;
 
 /// Of a task's storage: the address space and cgroups for which the rest holds, the executable, and
@@ -108,10 +111,17 @@ impl Plan<'_> {
         a.atomic_add(Width::Double, R1, 0, R2);
     }
 
-    /// From now on each return of a call is looked at: somebody may have a filter. Changes R1.
+    /// From now on each return of a call is looked at: somebody may have a filter. Changes R0 to R5.
     fn filters(&self, a: &mut Assembler) {
+        let known = a.label();
         a.map_value(R1, &self.maps.control.map, control_byte(Control::Filters));
+        a.load(Width::Double, R2, R1, 0);
+        a.jump_if(When::NotEqual, R2, 0, known);
         a.store_constant(Width::Double, R1, 0, 1);
+        event_call(a);
+        event_no_value(a);
+        self.send(a, EventKind::Filter, 0);
+        a.place(known);
     }
 
     /// Adds 1 to the value of the 8-byte key at [`stack::KEY`] of a hash; where there is no room for
@@ -155,7 +165,7 @@ impl Plan<'_> {
         a.call(Helper::MapUpdate);
     }
 
-    /// Sends an event of the task R6, of executable R9. Call and value, where it has them, are at
+    /// Sends an event of the running task, of executable R9. Call and value, where it has them, are at
     /// their places on the stack: [`Plan::event_call`], [`Plan::event_value`]. Changes R0 to R5.
     fn send(&self, a: &mut Assembler, kind: EventKind, argument: i32) {
         const SIZE: i32 = EVENT_SIZE as i32;
@@ -164,10 +174,8 @@ impl Plan<'_> {
         a.store_constant(Width::Word, FRAME, field(0), i32::from(kind as u8));
         a.store(Width::Word, FRAME, field(4), R9);
         a.store_constant(Width::Word, FRAME, field(12), argument);
-        a.load(Width::Word, R1, R6, self.layout.task.process);
-        a.store(Width::Word, FRAME, field(24), R1);
-        a.load(Width::Word, R1, R6, self.layout.task.thread);
-        a.store(Width::Word, FRAME, field(28), R1);
+        a.call(Helper::CurrentNumbers);
+        a.store(Width::Double, FRAME, field(24), R0);
         a.call(Helper::KernelTime);
         a.store(Width::Double, FRAME, field(32), R0);
         a.map(R1, &self.maps.ring);

@@ -20,6 +20,7 @@ use super::table::{ArgumentTable, CALLS, SETS, Tracked, call_at};
 use super::tree;
 use crate::cgroup::Cgroup;
 use crate::errno::Errno;
+use crate::features::in_initial_pid_namespace;
 
 /// Whose calls are recorded.
 #[derive(Clone, Copy, Debug)]
@@ -38,7 +39,23 @@ pub struct RecorderOptions<'a> {
     scope: Scope<'a>,
     arguments: Option<&'a ArgumentTable>,
     launched: Option<i32>,
+    results: Results,
     ring: u32,
+}
+
+/// When errors and refusals are counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "from the beginning, or not")]
+pub enum Results {
+    /// From the beginning.
+    #[default]
+    Always,
+    /// From when [`Recorder::poll`] hears that a process has a filter, or makes a call that may
+    /// load one: before that, there is nothing that could refuse a call. Without a filter no call
+    /// takes the second of the two detours that counting is, nor are errors counted. What is
+    /// refused in the meantime, less than a millisecond for one who waits in `poll`, is missing,
+    /// and [`Losses::late`] says so.
+    UnderFilters,
 }
 
 /// Counts calls in the kernel, from its start until it is dropped.
@@ -51,6 +68,9 @@ pub struct RecorderOptions<'a> {
 pub struct Recorder {
     /// Dropped first, so that nothing is written any more when the rest goes.
     programs: Vec<Attached>,
+    /// The one that counts results, until it is needed.
+    waiting: Option<Program>,
+    late: bool,
     ring: Ring,
     maps: Maps,
     tracked: Vec<Tracked>,
@@ -62,7 +82,13 @@ const RING: u32 = 256 << 10;
 impl<'a> RecorderOptions<'a> {
     /// Records these, without arguments.
     pub fn new(scope: Scope<'a>) -> RecorderOptions<'a> {
-        RecorderOptions { scope, arguments: None, launched: None, ring: RING }
+        RecorderOptions {
+            scope,
+            arguments: None,
+            launched: None,
+            results: Results::Always,
+            ring: RING,
+        }
     }
 
     /// Notes the values of these arguments.
@@ -77,6 +103,13 @@ impl<'a> RecorderOptions<'a> {
     #[must_use]
     pub fn launched(mut self, process: i32) -> RecorderOptions<'a> {
         self.launched = Some(process);
+        self
+    }
+
+    /// When errors and refusals are counted; by default from the beginning.
+    #[must_use]
+    pub fn results(mut self, results: Results) -> RecorderOptions<'a> {
+        self.results = results;
         self
     }
 
@@ -96,6 +129,10 @@ impl<'a> RecorderOptions<'a> {
     /// Nothing was started; [`Error`] knows whether that is for lack of privilege or for the
     /// machine, and says what would help.
     pub fn start(&self) -> Result<Recorder, Error> {
+        let by_number = self.launched.is_some() || matches!(self.scope, Scope::Tree(_));
+        if by_number && in_initial_pid_namespace() == Some(false) {
+            return Err(Kind::Numbers.into());
+        }
         let layout = Layout::of_this_kernel()?;
         let table = self.arguments.cloned().unwrap_or_default();
         let cgroup = match self.scope {
@@ -105,11 +142,8 @@ impl<'a> RecorderOptions<'a> {
         let maps = Maps::new(&table, cgroup, self.ring)?;
         let ring = Ring::new(maps.ring.as_fd(), self.ring)
             .map_err(|errno| Error::of_map("ring", errno))?;
-        let plan = Plan {
-            layout: &layout,
-            maps: &maps,
-            launched: self.launched.map(i32::cast_unsigned),
-        };
+        let plan =
+            Plan { layout: &layout, maps: &maps, launched: self.launched.map(i32::cast_unsigned) };
         let load = Program::load;
         let enter = load("enter", c"cg_enter", &programs::enter(&plan), layout.sys_enter)?;
         let exit = load("exit", c"cg_exit", &programs::exit(&plan), layout.sys_exit)?;
@@ -122,35 +156,22 @@ impl<'a> RecorderOptions<'a> {
             tree::plant(process, &maps.roots)
                 .map_err(|errno| Error::from(Kind::Process(process, errno)))?;
         }
-        let x = std::env::var("CGX").unwrap_or_default();
-        if x.is_empty() {
         attached.push(enter.attach()?);
-        attached.push(exit.attach()?);
-        } else {
-            use super::assembler::*;
-            let make = |name: &str| -> Vec<Instruction> {
-                let mut a = Assembler::default();
-                let out = a.label();
-                match name {
-                    "e" => {}
-                    "t" => { a.call(Helper::CurrentTask); }
-                    "s" => { a.call(Helper::CurrentTask); a.map(R1, &maps.storage); a.set(R2, R0); a.set(R3, 0); a.set(R4, 0); a.call(Helper::TaskStorageGet); }
-                    "p" => { a.call(Helper::ProcessorId); }
-                    "l" => { a.store_constant(Width::Word, FRAME, -4, 3); a.map(R1, &maps.counters.map); a.set(R2, FRAME); a.alu(Alu::Add, R2, -4); a.call(Helper::MapLookup); a.jump_if(When::Equal, R0, 0, out); a.load(Width::Double, R1, R0, 0); a.alu(Alu::Add, R1, 1); a.store(Width::Double, R0, 0, R1); }
-                    "g" => { if let Some(c) = &maps.cgroup { a.map(R1, c); a.set(R2, 0); a.call(Helper::CurrentUnderCgroup); } }
-                    _ => { a.load(Width::Double, R7, R1, 0); a.load(Width::Double, R9, R1, 8); a.call(Helper::CurrentTask); a.load(Width::Word, R1, R0, layout.task.seccomp_mode); a.jump_if(When::NotEqual, R1, 0, out); a.jump_if(When::Below, R9, -4095, out); }
-                }
-                a.place(out);
-                a.leave();
-                a.finish()
-            };
-            let (en, ex) = x.split_once(',').unwrap();
-            if en == "E" { attached.push(enter.attach()?); }
-            else if !en.is_empty() { attached.push(load("x", c"x", &make(en), layout.sys_enter)?.attach()?); }
-            if ex == "E" { attached.push(exit.attach()?); }
-            else if !ex.is_empty() { attached.push(load("x", c"x", &make(ex), layout.sys_exit)?.attach()?); }
-        }
-        Ok(Recorder { programs: attached, ring, maps, tracked: table.tracked() })
+        let waiting = match self.results {
+            Results::Always => {
+                attached.push(exit.attach()?);
+                None
+            }
+            Results::UnderFilters => Some(exit),
+        };
+        Ok(Recorder {
+            programs: attached,
+            waiting,
+            late: false,
+            ring,
+            maps,
+            tracked: table.tracked(),
+        })
     }
 }
 
@@ -165,12 +186,8 @@ impl Recorder {
     ///
     /// # Errors
     ///
-    /// When waiting fails, which only lack of memory brings about.
-    pub fn poll(
-        &mut self,
-        timeout: Duration,
-        mut each: impl FnMut(Event),
-    ) -> Result<usize, Error> {
+    /// When waiting fails, or a program cannot be attached, which only lack of memory brings about.
+    pub fn poll(&mut self, timeout: Duration, mut each: impl FnMut(Event)) -> Result<usize, Error> {
         let timeout = Timespec::try_from(timeout).map_err(|_| Kind::Wait(Errno(libc::EINVAL)))?;
         let mut fds = [PollFd::from_borrowed_fd(self.maps.ring.as_fd(), PollFlags::IN)];
         match poll(&mut fds, Some(&timeout)) {
@@ -178,6 +195,13 @@ impl Recorder {
             Err(errno) => return Err(Kind::Wait(errno.into()).into()),
         }
         let mut count = 0;
+        // Asked of the table, since the event may be one of those that were lost.
+        if self.maps.control(Control::Filters) != 0
+            && let Some(program) = self.waiting.take()
+        {
+            self.late = true;
+            self.programs.push(program.attach()?);
+        }
         while let Some(raw) = self.ring.next() {
             if let Some(event) = decode(raw) {
                 each(event);
@@ -221,7 +245,8 @@ impl Recorder {
         let mut counts = Vec::new();
         for slot in 0..used {
             for call in 0..CALLS {
-                let word = |cpu: usize| self.maps.counters.word((cpu * slots + slot) * CALLS + call);
+                let word =
+                    |cpu: usize| self.maps.counters.word((cpu * slots + slot) * CALLS + call);
                 let count = (0..processors).map(word).fold(0, u64::wrapping_add);
                 if count > 0 {
                     let executable = ExecutableId(u32::try_from(slot).unwrap_or(0));
@@ -230,7 +255,7 @@ impl Recorder {
                 }
             }
         }
-        for (key, count) in self.entries(&self.maps.odd, "odd")? {
+        for (key, count) in self.maps.odd.numbers().map_err(|errno| Error::of_map("odd", errno))? {
             let [a, b, c, d, e, f, g, h] = key.to_be_bytes();
             let architecture = if a & 0x80 == 0 { Abi::X86_64 } else { Abi::X86 }.audit();
             let executable = ExecutableId(u32::from_be_bytes([a & 0x7f, b, c, d]));
@@ -254,7 +279,9 @@ impl Recorder {
             let (errno, entered) = outcome_of(outcome);
             CallResult { executable, architecture, number, errno, entered, count }
         };
-        Ok(self.entries(&self.maps.results, "results")?.into_iter().map(result).collect())
+        let numbers =
+            self.maps.results.numbers().map_err(|errno| Error::of_map("results", errno))?;
+        Ok(numbers.into_iter().map(result).collect())
     }
 
     /// The values of all arguments that are looked at.
@@ -296,13 +323,8 @@ impl Recorder {
             calls: control(Control::LostCalls),
             processes: control(Control::LostProcesses),
             missed: self.programs.iter().filter_map(|p| p.missed().ok()).sum(),
+            late: u64::from(self.late || self.waiting.is_some() && control(Control::Filters) != 0),
         }
-    }
-
-    fn entries(&self, map: &super::map::Map, name: &'static str) -> Result<Vec<(u64, u64)>, Error> {
-        let number = |bytes: Vec<u8>| bytes.try_into().map_or(0, u64::from_ne_bytes);
-        let entries = map.entries().map_err(|errno| Error::of_map(name, errno))?;
-        Ok(entries.into_iter().map(|(key, value)| (number(key), number(value))).collect())
     }
 }
 
@@ -317,7 +339,7 @@ fn decode(raw: RawEvent) -> Option<Event> {
         let [a, b, c, d, e, f, g, h] = word.to_le_bytes();
         (u32::from_le_bytes([a, b, c, d]), u32::from_le_bytes([e, f, g, h]))
     };
-    let [(kind, executable), (call, argument), (process, thread)] =
+    let [(kind, executable), (call, argument), (thread, process)] =
         [raw[0], raw[1], raw[3]].map(low_high);
     let value = raw[2];
     let (architecture, number) = call_at(usize::try_from(call).ok()?);
@@ -329,6 +351,8 @@ fn decode(raw: RawEvent) -> Option<Event> {
         News::Argument { architecture, number, index, value, listed: is(EventKind::Argument) }
     } else if is(EventKind::Executable) {
         News::Executable
+    } else if is(EventKind::Filter) {
+        News::Filter
     } else if is(EventKind::Result) {
         let (errno, entered) = outcome_of(u16::try_from(value).ok()?);
         News::Result { architecture, number, errno, entered }

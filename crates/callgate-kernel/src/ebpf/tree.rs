@@ -25,7 +25,8 @@ pub(super) fn plant(process: i32, roots: &Map) -> Result<(), Errno> {
             }
             known.insert(pid);
         }
-        found = known.iter().flat_map(|&pid| children(pid)).filter(|c| !known.contains(c)).collect();
+        found =
+            known.iter().flat_map(|&pid| children(pid)).filter(|c| !known.contains(c)).collect();
     }
     Ok(())
 }

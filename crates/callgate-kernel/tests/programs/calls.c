@@ -105,6 +105,13 @@ int main(int count, char **arguments)
 			refuse(SYS_getpgid, SECCOMP_RET_ERRNO | times);
 			for (int n = 0; n < 3; n++)
 				check(syscall(SYS_getpgid, 0) == -1 && errno == times, "refused");
+		} else if (!strcmp(what, "sleep")) {
+			usleep(times * 1000);
+		} else if (!strcmp(what, "refuse")) {
+			refuse(SYS_getpgid, SECCOMP_RET_ERRNO | times);
+		} else if (!strcmp(what, "getpgid")) {
+			for (long n = 0; n < times; n++)
+				syscall(SYS_getpgid, 0);
 		} else if (!strcmp(what, "trapped")) {
 			signal(SIGSYS, on_trap);
 			refuse(SYS_getsid, SECCOMP_RET_TRAP);

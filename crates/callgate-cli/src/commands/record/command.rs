@@ -9,7 +9,8 @@ use std::{
 
 use callgate_policy::{NewerCalls, Ruleset, Target};
 use callgate_record::{
-    Known, Recorder, Recording, RunId, RunInfo, ebpf,
+    Known, Recorder, Recording, RunId, RunInfo,
+    ebpf::{self, Running},
     method::{self, Method},
     notify::{self, Watch},
 };
@@ -34,6 +35,41 @@ pub fn record(args: &Args) -> Result<u8, Failure> {
     match method {
         Method::Ebpf => counted(args, output),
         _ => notified(args, output),
+    }
+}
+
+/// Records what runs already.
+pub fn attach(args: &Args) -> Result<(), Failure> {
+    if args.method == MethodName::Notify {
+        return Err(Failure::Message(
+            "a filter cannot be put on a process from outside; --pid and --cgroup take --method ebpf"
+                .to_owned(),
+        ));
+    }
+    let (running, name) = match (&args.pid, &args.cgroup) {
+        (Some(pid), _) => (Running::Process(*pid), format!("pid:{pid}")),
+        (None, Some(path)) => (Running::Cgroup(path), path.to_string_lossy().into_owned()),
+        (None, None) => return Err(Failure::Message("nothing is named to record".to_owned())),
+    };
+    let mut output = Output::open(&args.output)?;
+    let info = RunInfo { command: vec![name.clone()], ..info(args, Method::Ebpf, native()?) };
+    let mut recorder = Recorder::new(run_id(), info);
+    let mut live = Live::new(Method::Ebpf);
+    let time = args.time.map(|seconds| Duration::from_secs(u64::from(seconds)));
+    let attached = ebpf::attach(running, time, &mut recorder, &mut output, |r| live.show(r));
+    live.end();
+    let unwritten = match attached {
+        Ok(unwritten) => unwritten,
+        Err(error) => {
+            output.discard();
+            return Err(Failure::Message(format!("{name}: {error}")));
+        }
+    };
+    let (id, run) = recorder.finish();
+    summary::print(&args.output, &output.before, id, &run);
+    match written(args, unwritten) {
+        Some(_) => Err(Failure::Reported),
+        None => Ok(()),
     }
 }
 

@@ -6,24 +6,30 @@ use super::super::assembler::{
 };
 use super::super::maps::{Control, LISTED, POOL, SET_WORDS, VEIL};
 use super::super::table::{self, COMPAT, SETS, X32};
-use super::{EventKind, Plan, control_byte, event_call, event_no_value, event_value, stack, storage};
+use super::{
+    EventKind, Plan, control_byte, event_call, event_no_value, event_value, stack, storage,
+};
 
 /// The program.
 pub(in super::super) fn enter(plan: &Plan<'_>) -> Vec<Instruction> {
     let mut a = Assembler::default();
-    let [outside, odd, uncached, seen, end] = [(); 5].map(|()| a.label());
+    let [outside, odd, known, unfiltered, seen, end] = [(); 6].map(|()| a.label());
     // What the tracepoint gives: the registers of the call, and its number.
     a.load(Width::Double, R7, R1, 0);
     a.load(Width::Double, R8, R1, 8);
+    plan.running(&mut a, known);
     plan.resolve(&mut a, outside);
-    a.jump_if(When::Equal, R0, 0, uncached);
-    // Without a filter there is nothing to tell apart.
+    a.jump_if(When::Equal, R0, 0, known);
     a.load(Width::Word, R1, R6, plan.layout.task.seccomp_mode);
-    a.jump_if(When::Equal, R1, 0, uncached);
+    a.jump_if(When::Equal, R1, 0, unfiltered);
     a.set(R1, R8);
     a.alu(Alu::Add, R1, 1);
     a.store(Width::Word, R0, storage::ENTERED, R1);
-    a.place(uncached);
+    a.jump(known);
+    a.place(unfiltered);
+    // Without a filter there is nothing to tell apart at the call's end.
+    plan.keep_running(&mut a);
+    a.place(known);
     plan.index(&mut a, odd);
 
     a.call(Helper::ProcessorId);
@@ -124,8 +130,7 @@ impl Plan<'_> {
 
     /// Notes one argument, if it is looked at.
     fn argument(&self, a: &mut Assembler, argument: i16) {
-        let [tracked, wide, allocate, placed, lost, unlisted, next] =
-            [(); 7].map(|()| a.label());
+        let [tracked, wide, allocate, placed, lost, unlisted, next] = [(); 7].map(|()| a.label());
         let sets = i32::try_from(SETS).expect("a small constant");
         a.load(Width::Double, R1, FRAME, stack::TRACKED);
         a.jump_if(When::AnyBit, R1, 1 << argument, tracked);
@@ -219,4 +224,3 @@ impl Plan<'_> {
         a.jump(next);
     }
 }
-

@@ -57,12 +57,12 @@ impl Plan<'_> {
             self.before_exec(a, launched, inside, outside);
         }
         a.place(inside);
+        self.executable(a);
         let unfiltered = a.label();
         a.load(Width::Word, R1, R6, self.layout.task.seccomp_mode);
         a.jump_if(When::Equal, R1, 0, unfiltered);
         self.filters(a);
         a.place(unfiltered);
-        self.executable(a);
         self.storage_of(a, CREATE);
         a.jump_if(When::Equal, R0, 0, found);
         self.remember(a);
