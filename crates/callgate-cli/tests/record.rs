@@ -65,6 +65,9 @@ fn a_second_run_asks_about_what_is_new_alone() {
     let above =
         recorder(&scratch, &["-o", "c.rec", "--on-top-of", "docker-default", "--", "mkdir", "c"]);
     above.is_like(0, "", "c.rec: nothing\n");
+    let missing = recorder(&scratch, &["-o", "x.rec", "--on-top-of", "missing", "--", "true"]);
+    missing.is_like(125, "", "error: …missing…");
+    assert!(!scratch.join("x.rec").exists());
     if find("unshare").is_some() && is_root() {
         recorder(
             &scratch,
@@ -200,7 +203,11 @@ fn methods_that_do_not_fit_are_refused_with_the_reason() {
     );
     let args = ["record", "--method", "ebpf", "-o", "a.rec", "--", "touch", "made"];
     if is_root() {
-        scratch.callgate_as_user(&args).run().is_like(125, "", "error: --method ebpf: …\n");
+        scratch.callgate_as_user(&args).run().is_like(
+            125,
+            "",
+            "error: recording by eBPF takes …CAP_BPF…\n",
+        );
         assert!(!scratch.join("made").exists() && !scratch.join("a.rec").exists());
     }
     let args = ["record", "--warm-up", "-o", "b.rec", "--", "true"];
@@ -222,6 +229,7 @@ fn a_running_process_and_its_children_are_recorded() {
     let pid = child.id().to_string();
     let recorder = Command::new(CALLGATE)
         .args(["record", "-o", "p.rec", "--pid", &pid])
+        .stderr(std::process::Stdio::null())
         .current_dir(scratch.path())
         .spawn()
         .expect("callgate starts");

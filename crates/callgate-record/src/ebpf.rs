@@ -8,7 +8,7 @@ use std::{
     io::{self, Write},
     os::fd::AsFd,
     path::Path,
-    process, thread,
+    thread,
     time::{Duration, Instant},
 };
 
@@ -47,6 +47,12 @@ enum Kind {
 }
 
 impl CountError {
+    /// Whether the kernel does not take the programs from this process, so that another method
+    /// is needed. The command has not begun.
+    pub fn is_unavailable(&self) -> bool {
+        matches!(self.0, Kind::Start(_))
+    }
+
     /// The status to exit with, as [`LaunchError::status`].
     pub fn status(&self) -> u8 {
         /// callgate's own.
@@ -79,22 +85,21 @@ impl From<LaunchError> for CountError {
 /// How often the counters are looked at while nothing new comes.
 const TICK: Duration = Duration::from_millis(250);
 
-/// Whether the kernel takes the programs from this process.
-///
-/// # Errors
-///
-/// A sentence on what stands against it.
-pub fn probe() -> Result<(), String> {
-    let own = i32::try_from(process::id()).map_err(|error| error.to_string())?;
-    RecorderOptions::new(Scope::Tree(own)).start().map(drop).map_err(|error| error.to_string())
+/// Where a run is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "whoever tells of a run tells these")]
+pub enum Moment {
+    /// The kernel counts; the command is about to begin.
+    Begun,
+    /// The command has ended, and has left others running, which are recorded to their end.
+    Waiting,
 }
 
 /// Runs a command and records what it and all that it starts call, into `out` too as it becomes
-/// known; `seen` is told now and then. The command is put in a cgroup of its own, and stays in it;
+/// known; `seen` is told now and then, and `tell` where the run is. The command is put in a cgroup of its own, and stays in it;
 /// where that can't be made, its process tree is followed.
 ///
-/// When the command has ended and has left others running, they are recorded to their end;
-/// `waiting` is called before that.
+/// When the command has ended and has left others running, they are recorded to their end.
 ///
 /// # Errors
 ///
@@ -104,7 +109,7 @@ pub fn record(
     recorder: &mut Recorder,
     out: &mut impl Write,
     mut seen: impl FnMut(&Recorder),
-    waiting: impl FnOnce(),
+    mut tell: impl FnMut(Moment),
 ) -> Result<Counted, CountError> {
     let held = Launch::new(watch.command).keep_privileges().hold()?;
     let cgroup = Cgroup::create().and_then(|cgroup| cgroup.add(held.pid()).map(|()| cgroup)).ok();
@@ -119,6 +124,7 @@ pub fn record(
     let ready = counters.descriptor().try_clone_to_owned().map_err(wait)?;
     // After the fork, and with this thread's mask of signals: they are the command's.
     let ticker = Ticker::start(TICK).map_err(wait)?;
+    tell(Moment::Begun);
     let mut feed = Feed::new(counters, watch.start_up);
     let mut unwritten = recorder.flush(out).err();
     let mut step = |ticked: bool| {
@@ -134,7 +140,7 @@ pub fn record(
     let finished = held.run(&[ready.as_fd(), ticker.descriptor()], || step(ticker.has_ticked()))?;
     let after = |cgroup: &Cgroup| cgroup.is_populated().unwrap_or(false);
     if let Some(cgroup) = cgroup.as_ref().filter(|cgroup| after(cgroup)) {
-        waiting();
+        tell(Moment::Waiting);
         while after(cgroup) {
             thread::sleep(TICK);
             step(true);

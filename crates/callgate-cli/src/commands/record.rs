@@ -15,6 +15,11 @@ use clap::{Args as ClapArgs, ValueEnum};
 pub use self::{file::read, summary::duration};
 use crate::{report, target::parse_abi};
 
+const USAGE: &str = "\
+callgate record [OPTIONS] -o <FILE> -- <COMMAND>...
+       callgate record [OPTIONS] -o <FILE> --pid <N> | --cgroup <PATH>
+       callgate record [OPTIONS] -o <FILE> --from-strace <FILE> | --from-audit <FILE>";
+
 const AFTER_HELP: &str = "\
 A recording has, for each run, what every executable called: how often, with which of the arguments
 that choose what a call does, with which errors, when, and in which phase. A file that is there
@@ -39,7 +44,7 @@ Examples:
 
 /// Record what a command calls, or read it from what other tools wrote
 #[derive(ClapArgs, Debug)]
-#[command(after_help = AFTER_HELP)]
+#[command(after_help = AFTER_HELP, override_usage = USAGE)]
 #[command(group(clap::ArgGroup::new("what").required(true).multiple(true)
     .args(["command", "pid", "cgroup", "from_strace", "from_audit"])))]
 pub struct Args {

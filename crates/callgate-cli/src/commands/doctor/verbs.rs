@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use callgate_kernel::Features;
-use callgate_record::method::Method;
+use callgate_record::method::notify_works;
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -61,7 +61,7 @@ pub fn table(features: &Features) -> Vec<Verb> {
         anywhere("lint"),
         Verb {
             name: "record",
-            here: yes(filter && callgate_record::method::probe(Method::Notify).is_ok()),
+            here: yes(filter && notify_works().is_ok()),
             root: "all",
             user: "by notification; setuid programs gain nothing",
             container: "by notification, unless its filter has a listener",

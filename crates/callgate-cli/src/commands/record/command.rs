@@ -10,7 +10,7 @@ use std::{
 use callgate_policy::{NewerCalls, Ruleset, Target};
 use callgate_record::{
     Known, Recorder, Recording, RunId, RunInfo,
-    ebpf::{self, Running},
+    ebpf::{self, CountError, Moment, Running},
     method::{self, Method},
     notify::{self, Watch},
 };
@@ -30,12 +30,42 @@ pub fn record(args: &Args) -> Result<u8, Failure> {
             "callgate was started setuid, setgid or with file capabilities; it does not lend its rights to a command. Remove the bit or the capabilities from the file".to_owned(),
         ));
     }
-    let method = choose(args)?;
-    let output = Output::open(&args.output)?;
-    match method {
-        Method::Ebpf => counted(args, output),
-        _ => notified(args, output),
+    let incremental = args.warm_up || args.args || !args.on_top_of.is_empty();
+    let against = "--on-top-of, --warm-up and --args are for user notification";
+    let known = on_top_of(&args.on_top_of, native()?)?;
+    let mut output = Output::open(&args.output)?;
+    let why = match args.method {
+        MethodName::Notify => None,
+        MethodName::Ebpf if incremental => {
+            output.discard();
+            return Err(Failure::Message(format!("--method ebpf: {against}")));
+        }
+        MethodName::Auto if incremental => Some(against.to_owned()),
+        MethodName::Auto | MethodName::Ebpf => match counted(args, &mut output)? {
+            Counting::Done(status) => return Ok(status),
+            Counting::NotStarted(error) => {
+                if args.method == MethodName::Ebpf || !error.is_unavailable() {
+                    output.discard();
+                    report::error(&error);
+                    return Ok(error.status());
+                }
+                Some(error.to_string())
+            }
+        },
+    };
+    method::notify_works().map_err(|why| format!("user notification: {why}"))?;
+    if let Some(why) = why {
+        report::note(format!("recording by user notification (no eBPF: {why})"));
     }
+    notified(args, known, output)
+}
+
+/// What came of recording by eBPF.
+enum Counting {
+    /// The command ran; the status to exit with.
+    Done(u8),
+    /// It did not.
+    NotStarted(CountError),
 }
 
 /// Records what runs already.
@@ -74,33 +104,35 @@ pub fn attach(args: &Args) -> Result<(), Failure> {
 }
 
 /// The kernel counts.
-fn counted(args: &Args, mut output: Output) -> Result<u8, Failure> {
+fn counted(args: &Args, output: &mut Output) -> Result<Counting, Failure> {
     let mut recorder = Recorder::new(run_id(), info(args, Method::Ebpf, native()?));
     let mut live = Live::new(Method::Ebpf);
-    let waiting = || {
-        report::note(
+    let tell = |moment| match moment {
+        Moment::Begun if args.method == MethodName::Auto => report::note("recording by eBPF"),
+        Moment::Begun => {}
+        Moment::Waiting => report::note(
             "the command has ended, and has left others running, which are recorded to their end; Ctrl-C ends the recording",
-        );
+        ),
     };
-    let counted = ebpf::record(&watch(args), &mut recorder, &mut output, |r| live.show(r), waiting);
+    let counted = ebpf::record(&watch(args), &mut recorder, output, |r| live.show(r), tell);
     live.end();
     let counted = match counted {
         Ok(counted) => counted,
-        Err(error) => {
-            report::error(&error);
-            output.discard();
-            return Ok(error.status());
-        }
+        Err(error) => return Ok(Counting::NotStarted(error)),
     };
     let (id, run) = recorder.finish();
     summary::print(&args.output, &output.before, id, &run);
-    Ok(written(args, counted.unwritten).unwrap_or(counted.finished.outcome.status()))
+    let own = written(args, counted.unwritten);
+    Ok(Counting::Done(own.unwrap_or(counted.finished.outcome.status())))
 }
 
 /// A filter asks about what is not known.
-fn notified(args: &Args, mut output: Output) -> Result<u8, Failure> {
+fn notified(
+    args: &Args,
+    (mut known, profile): (Recording, Option<Ruleset>),
+    mut output: Output,
+) -> Result<u8, Failure> {
     let native = native()?;
-    let (mut known, profile) = on_top_of(&args.on_top_of, native)?;
     known.merge(&output.before);
     let mut before = output.before.clone();
     let runs = if args.warm_up { 2 } else { 1 };
@@ -157,38 +189,6 @@ fn written(args: &Args, error: Option<io::Error>) -> Option<u8> {
         args.output.display()
     ));
     Some(OWN_ERROR)
-}
-
-/// Picks the method, and says which and why.
-fn choose(args: &Args) -> Result<Method, Failure> {
-    let incremental = args.warm_up || args.args || !args.on_top_of.is_empty();
-    let probe = |wanted| match wanted {
-        Method::Ebpf if incremental => {
-            Err("--on-top-of, --warm-up and --args are for user notification".to_owned())
-        }
-        other => method::probe(other),
-    };
-    let one = |wanted| {
-        probe(wanted).map_err(|why| format!("--method {}: {why}", wanted.name()))?;
-        Ok(wanted)
-    };
-    match args.method {
-        MethodName::Ebpf => one(Method::Ebpf),
-        MethodName::Notify => one(Method::Notify),
-        MethodName::Auto => {
-            let list = |against: &[(Method, String)]| {
-                let parts: Vec<String> =
-                    against.iter().map(|(method, why)| format!("{method}: {why}")).collect();
-                parts.join("; ")
-            };
-            let chosen = method::choose(probe)
-                .map_err(|against| format!("no way to record works here: {}", list(&against)))?;
-            let why = list(&chosen.against);
-            let why = if why.is_empty() { why } else { format!(" ({why})") };
-            report::note(format!("recording by {}{why}", chosen.method));
-            Ok(chosen.method)
-        }
-    }
 }
 
 /// What recordings and at most one profile know.
