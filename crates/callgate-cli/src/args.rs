@@ -4,7 +4,7 @@ use clap::{Parser, Subcommand, builder::Styles, builder::styling::AnsiColor};
 
 use crate::commands::{
     asm, caps, check, compile, convert, diff, disasm, doctor, dump, eval, explain, generate, lint,
-    merge, run, syscall, why,
+    merge, profile, record, run, syscall, why,
 };
 
 const STYLES: Styles = Styles::styled()
@@ -20,8 +20,8 @@ Sources:
   filters that hold a running process or thread.
 
 Exit status:
-  0 yes, same, clean; 1 no, different, findings; 2 error. `run` and `why` pass the command's
-  status on (128+N for signal N), with 125 for callgate's own errors, 126 not executable,
+  0 yes, same, clean; 1 no, different, findings; 2 error. `run`, `record` and `why` pass the
+  command's status on (128+N for signal N), with 125 for callgate's own errors, 126 not executable,
   127 not found.
 
 Example:
@@ -52,6 +52,8 @@ pub enum Command {
     Convert(convert::Args),
     Eval(eval::Args),
     Merge(merge::Args),
+    Record(record::Args),
+    Profile(profile::Args),
     Dump(dump::Args),
     Lint(lint::Args),
     Doctor(doctor::Args),

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use callgate_kernel::Features;
+use callgate_record::method::notify_works;
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -69,6 +70,15 @@ pub fn table(features: &Features) -> Vec<Verb> {
         anywhere("eval"),
         anywhere("merge"),
         anywhere("lint"),
+        Verb {
+            name: "record",
+            here: yes(filter && notify_works().is_ok()),
+            root: "all",
+            user: "by notification; setuid programs gain nothing",
+            container: "by notification, unless its filter has a listener",
+            filtered: "what the filter refuses, eBPF alone sees",
+        },
+        anywhere("profile"),
         Verb {
             name: "dump",
             here: yes(features.seccomp.read_filters.works()),

@@ -102,10 +102,8 @@ impl Verdict {
                 alternatives.iter().map(|alternative| test(abi, name, &alternative[0])).collect();
             return Some(format!("{} {}", argument(abi, name, arg), list(&tests)));
         }
-        let alternatives: Vec<String> = alternatives
-            .iter()
-            .map(|alternative| conjunction(abi, name, alternative))
-            .collect();
+        let alternatives: Vec<String> =
+            alternatives.iter().map(|alternative| conjunction(abi, name, alternative)).collect();
         Some(alternatives.join("; or when "))
     }
 }
