@@ -4,7 +4,7 @@ use clap::{Parser, Subcommand, builder::Styles, builder::styling::AnsiColor};
 
 use crate::commands::{
     asm, caps, check, compile, convert, diff, disasm, doctor, dump, eval, explain, generate, lint,
-    merge, run, syscall,
+    merge, profile, record, run, syscall, why,
 };
 
 const STYLES: Styles = Styles::styled()
@@ -20,8 +20,9 @@ Sources:
   filters that hold a running process or thread.
 
 Exit status:
-  0 yes, same, clean; 1 no, different, findings; 2 error. `run` passes the command's status on
-  (128+N for signal N), with 125 for callgate's own errors, 126 not executable, 127 not found.
+  0 yes, same, clean; 1 no, different, findings; 2 error. `run`, `record` and `why` pass the
+  command's status on (128+N for signal N), with 125 for callgate's own errors, 126 not executable,
+  127 not found.
 
 Example:
   callgate run -- sh -c 'unshare -U true || echo refused'";
@@ -39,6 +40,7 @@ pub struct Cli {
 #[derive(Subcommand, Debug)]
 pub enum Command {
     Run(run::Args),
+    Why(why::Args),
     Compile(compile::Args),
     Check(check::Args),
     Diff(diff::Args),
@@ -50,6 +52,8 @@ pub enum Command {
     Convert(convert::Args),
     Eval(eval::Args),
     Merge(merge::Args),
+    Record(record::Args),
+    Profile(profile::Args),
     Dump(dump::Args),
     Lint(lint::Args),
     Doctor(doctor::Args),

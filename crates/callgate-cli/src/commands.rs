@@ -14,8 +14,11 @@ pub mod explain;
 pub mod generate;
 pub mod lint;
 pub mod merge;
+pub mod profile;
+pub mod record;
 pub mod run;
 pub mod syscall;
+pub mod why;
 
 use std::{fmt, io, process::ExitCode};
 
@@ -69,12 +72,16 @@ impl fmt::Display for Failure {
     }
 }
 
-/// The status for a command line that is none. After `run`, and
-/// `dump` with a command, the small numbers are the command's.
+/// The status for a command line that is none. After `run` and `why`, and `dump` or `record` with
+/// a command, the small numbers are the command's.
 pub fn status_of_wrong_usage() -> u8 {
     let verb = std::env::args_os().nth(1);
     let command = std::env::args_os().any(|argument| argument == "--");
-    let runs = |verb| verb == "run" || verb == "dump" && command;
+    let runs = |verb: std::ffi::OsString| match verb.to_str() {
+        Some("run" | "why") => true,
+        Some("dump" | "record") => command,
+        _ => false,
+    };
     if verb.is_some_and(runs) { run::OWN_ERROR } else { 2 }
 }
 
@@ -82,7 +89,10 @@ pub fn status_of_wrong_usage() -> u8 {
 pub fn dispatch(cli: Cli) -> ExitCode {
     let answer = match cli.command {
         Command::Run(args) => return run::main(args),
+        Command::Why(args) => return why::main(args),
         Command::Dump(args) => return dump::main(args),
+        Command::Record(args) => return record::main(args),
+        Command::Profile(args) => profile::main(args),
         Command::Compile(args) => compile::main(args),
         Command::Check(args) => check::main(args),
         Command::Diff(args) => diff::main(args),

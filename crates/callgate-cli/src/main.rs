@@ -5,6 +5,8 @@ mod commands;
 mod meaning;
 mod names;
 mod output;
+#[cfg(target_os = "linux")]
+mod refusals;
 mod report;
 mod source;
 mod target;

@@ -106,6 +106,16 @@ impl Context {
         })
     }
 
+    /// For a target that is known already, in the byte order of its machine.
+    pub fn of_target(target: Target) -> Context {
+        Context {
+            order: target.native.byte_order(),
+            shifts: ShiftRule::of_kernel(target.native.audit()),
+            reading: ReadingArgs::default(),
+            target,
+        }
+    }
+
     /// A manager in which everything that this command compares is made.
     pub fn manager(&self) -> Manager {
         Manager::new(Layout::seccomp(self.order))

@@ -3,20 +3,11 @@
 use std::borrow::Cow;
 
 use callgate_bpf::{Action, Architecture, Names, RawAction, SyscallNr};
+pub use callgate_syscalls::abi_of;
 use callgate_syscalls::{Abi, constants, errno, from_audit, syscall};
 
 /// The system call tables as the disassembler asks for them.
 pub struct SyscallNames;
-
-/// The ABI that a number of an architecture is of.
-pub fn abi_of(arch: Architecture, nr: SyscallNr) -> Option<Abi> {
-    let x32 = nr.0 & SyscallNr::X32_BIT != 0;
-    from_audit(arch).find(|&abi| match abi {
-        Abi::X86_64 => !x32,
-        Abi::X32 => x32,
-        _ => true,
-    })
-}
 
 /// The name of a number of an architecture.
 pub fn syscall_name(arch: Architecture, nr: SyscallNr) -> Option<&'static str> {

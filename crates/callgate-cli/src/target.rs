@@ -15,7 +15,7 @@ use clap::{
 use crate::source::Profile;
 
 /// How to read a profile.
-#[derive(Args, Debug)]
+#[derive(Args, Debug, Default)]
 pub struct ReadingArgs {
     #[command(flatten)]
     dialect: DialectArgs,
@@ -32,7 +32,7 @@ impl ReadingArgs {
 }
 
 /// In whose language a profile is.
-#[derive(Args, Debug)]
+#[derive(Args, Debug, Default)]
 pub struct DialectArgs {
     /// Who is to read the profile; its text decides otherwise
     #[arg(long, value_name = "WHO", value_parser = PossibleValuesParser::new(readable()))]

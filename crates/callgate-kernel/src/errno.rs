@@ -7,6 +7,9 @@ use std::{fmt, io};
 pub struct Errno(pub i32);
 
 impl Errno {
+    /// The kernel does not know the call.
+    pub const ENOSYS: Errno = Errno(libc::ENOSYS);
+
     /// The error of the last failed call into libc on this thread.
     pub(crate) fn last() -> Errno {
         Errno(io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO))

@@ -201,9 +201,13 @@ pub(crate) fn in_initial_user_namespace() -> Option<bool> {
     settings::is_initial_namespace("user", 0xefff_fffd)
 }
 
+/// Whether this process is in the first namespace of processes; `None` where `/proc` does not tell.
+pub(crate) fn in_initial_pid_namespace() -> Option<bool> {
+    // `PROC_PID_INIT_INO` of `linux/proc_ns.h`.
+    settings::is_initial_namespace("pid", 0xefff_fffc)
+}
+
 fn process() -> ProcessFeatures {
-    /// `PROC_PID_INIT_INO` of `linux/proc_ns.h`.
-    const PID: u32 = 0xefff_fffc;
     ProcessFeatures {
         user: rustix::process::geteuid().as_raw(),
         capabilities: careful(CapState::of_this_thread),
@@ -211,7 +215,7 @@ fn process() -> ProcessFeatures {
         secure_exec: is_secure_exec(),
         status: ThreadStatus::of_this_thread().ok(),
         initial_user_namespace: in_initial_user_namespace(),
-        initial_pid_namespace: settings::is_initial_namespace("pid", PID),
+        initial_pid_namespace: in_initial_pid_namespace(),
         container_signs: settings::container_signs(),
     }
 }

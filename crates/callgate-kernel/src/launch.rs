@@ -2,12 +2,16 @@
 
 mod catch;
 mod child;
+mod held;
 mod lookup;
+mod notified;
 mod report;
 mod signals;
 mod strict;
 
 pub use self::catch::{CatchError, CatchFinished, CaughtFilter, CrossCheck, LoadCall, LoadFlags};
+pub use self::held::Held;
+pub use self::notified::NotifiedFinished;
 pub use self::report::Stage;
 pub use self::strict::{Moment, RefusedCall, StrictFinished, StrictRunError};
 
@@ -26,7 +30,7 @@ use self::report::{Progress, Report};
 use self::signals::Foreground;
 use crate::capability_plan::{CapError, CapPlan};
 use crate::errno::Errno;
-use crate::load::{FLAG_LOG, FLAG_SPEC_ALLOW, LoadError, Prepared};
+use crate::load::{FLAG_LOG, FLAG_NEW_LISTENER, FLAG_SPEC_ALLOW, LoadError, Prepared};
 use crate::outcome::{Outcome, Signal};
 use crate::privileges::is_secure_exec;
 use crate::sys;
@@ -174,8 +178,8 @@ impl Launch {
         }
     }
 
-    /// Forks. A child that is to be traced waits until the gate of the report is opened.
-    fn start(self, traced: bool) -> Result<Started, LaunchError> {
+    /// Forks. A child that is to be held waits until the gate of the report is opened.
+    fn start(self, held: bool) -> Result<Started, LaunchError> {
         let start = |errno| LaunchError::new(Kind::Start(errno));
         if is_secure_exec() {
             return Err(LaunchError::new(Kind::SecureExec));
@@ -187,11 +191,12 @@ impl Launch {
         let filter = filter.map(|program| (program, flags));
         let foreground = Foreground::enter().map_err(start)?;
         let mut steps = Steps {
-            tracer: traced.then(getpid),
+            holder: held.then(getpid),
             signals: foreground.inherited(),
             capabilities,
             no_new_privs,
             filter,
+            one_table: flags & FLAG_NEW_LISTENER != 0,
             exec,
         };
         let pid = child::fork(&mut steps, &report).map_err(start)?;

@@ -13,6 +13,8 @@
 //! | read back what holds a thread | [`ThreadStatus`] |
 //! | read the filters of a running thread | [`filters_of`], [`threads_of`] |
 //! | catch the filters that a command loads | [`Launch::run_catching`] |
+//! | count the calls of a workload in the kernel | [`ebpf::Recorder`], [`Cgroup`], [`Launch::hold`] |
+//! | answer the calls that a filter asks about | [`Launch::run_notified`], [`Listener`] |
 //! | learn which call was refused | [`AuditLog`] |
 //! | learn what this kernel and process can do | [`Features::probe`] |
 //!
@@ -40,6 +42,11 @@
 //! | `launch/report` | the page that parent and child share |
 //! | `launch/child` | fork, and what comes between it and exec |
 //! | `launch/signals` | signal sets, signalfd(2) |
+//! | `ebpf/sys` | bpf(2) |
+//! | `ebpf/map` | memory that the kernel's programs write to |
+//! | `launch/notified` | the listener that a child leaves here |
+//! | `notify/calls` | the ioctls of a listener |
+//! | `notify/process` | a signal to a thread, and how a process ended |
 //! | `ptrace` | ptrace(2) |
 //! | `audit` | a netlink socket |
 //! | `features/probe` | children that try things |
@@ -48,11 +55,14 @@
 
 mod audit;
 mod capability_plan;
+mod cgroup;
 mod dump;
+pub mod ebpf;
 mod errno;
 mod features;
 mod launch;
 mod load;
+mod notify;
 mod outcome;
 mod privileges;
 mod ptrace;
@@ -63,16 +73,19 @@ mod sys;
 
 pub use crate::audit::{AuditLog, SeccompRecord, audit_enabled};
 pub use crate::capability_plan::{CapError, CapPlan, ExecRule};
+pub use crate::cgroup::{Cgroup, CgroupError};
 pub use crate::dump::{DumpError, DumpedFilter, ThreadGroup, filters_of, threads_of};
 pub use crate::errno::Errno;
 pub use crate::features::{
     Cgroups, Features, Probe, ProcessFeatures, SeccompFeatures, Setting, SystemFeatures,
 };
 pub use crate::launch::{
-    CatchError, CatchFinished, CaughtFilter, CrossCheck, Finished, Launch, LaunchError, LoadCall,
-    LoadFlags, Moment, RefusedCall, Stage, StrictFinished, StrictRunError,
+    CatchError, CatchFinished, CaughtFilter, CrossCheck, Finished, Held, Launch, LaunchError,
+    LoadCall, LoadFlags, Moment, NotifiedFinished, RefusedCall, Stage, StrictFinished,
+    StrictRunError,
 };
 pub use crate::load::{LoadError, LoadOptions, Loaded, Scope, load};
+pub use crate::notify::{Answer, Caller, End, Ended, Listener, Notification, Ready, Text};
 pub use crate::outcome::{Outcome, Signal};
 pub use crate::privileges::{
     CapSet, CapState, has_sys_admin, is_secure_exec, no_new_privs, root_is_special,

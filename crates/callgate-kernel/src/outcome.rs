@@ -92,14 +92,19 @@ impl Outcome {
         }
     }
 
+    /// The outcome in a status word of wait(2); `None` where the process lives.
+    pub(crate) fn of_code(code: i32) -> Option<Outcome> {
+        if libc::WIFSIGNALED(code) {
+            let (signal, core) = (Signal(libc::WTERMSIG(code)), libc::WCOREDUMP(code));
+            return Some(Outcome::Signaled { signal, core });
+        }
+        let status = libc::WIFEXITED(code).then(|| libc::WEXITSTATUS(code))?;
+        Some(Outcome::Exited(u8::try_from(status).unwrap_or(u8::MAX)))
+    }
+
     /// `None` for a process that was stopped or continued, and lives.
     pub(crate) fn of(status: rustix::process::WaitStatus) -> Option<Outcome> {
-        if let Some(signal) = status.terminating_signal() {
-            let core = libc::WCOREDUMP(status.as_raw());
-            return Some(Outcome::Signaled { signal: Signal(signal), core });
-        }
-        let status = status.exit_status()?;
-        Some(Outcome::Exited(u8::try_from(status).unwrap_or(u8::MAX)))
+        Outcome::of_code(status.as_raw())
     }
 }
 

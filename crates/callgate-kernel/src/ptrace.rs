@@ -6,10 +6,12 @@
 //! buffer, which each name with its size.
 #![allow(unsafe_code)]
 
+pub(crate) mod machine;
+
 use std::ffi::c_long;
 use std::ptr;
 
-use callgate_bpf::Instruction;
+use callgate_bpf::{Instruction, SeccompData};
 use rustix::process::Pid;
 
 use crate::errno::Errno;
@@ -22,6 +24,7 @@ const PTRACE_DETACH: c_long = 17;
 const PTRACE_SYSCALL: c_long = 24;
 const PTRACE_SETOPTIONS: c_long = 0x4200;
 const PTRACE_GETEVENTMSG: c_long = 0x4201;
+const PTRACE_SETSIGINFO: c_long = 0x4203;
 const PTRACE_GETREGSET: c_long = 0x4204;
 const PTRACE_SETREGSET: c_long = 0x4205;
 const PTRACE_SEIZE: c_long = 0x4206;
@@ -149,6 +152,38 @@ pub(crate) fn set_registers<const N: usize>(pid: Pid, registers: &[u64; N]) -> R
     };
     // SAFETY: the vector describes `registers`, which the kernel only reads.
     unsafe { call(PTRACE_SETREGSET, pid, NT_PRSTATUS, ptr::from_mut(&mut vector).cast()) }.map(drop)
+}
+
+/// Makes the SIGSYS that the tracee has stopped for the one of a filter's trap: `si_call_addr`,
+/// `si_syscall`, `si_arch` and the filter's data as `si_errno` (`sigaction(2)`).
+pub(crate) fn set_trap_info(pid: Pid, data: u16, call: &SeccompData) -> Result<(), Errno> {
+    /// SYS_SECCOMP of `asm-generic/siginfo.h`.
+    const SYS_SECCOMP: i32 = 1;
+    /// `siginfo_t` on 64-bit machines; it has 128 bytes.
+    #[repr(C)]
+    struct Info {
+        signal: i32,
+        error: i32,
+        code: i32,
+        gap: u32,
+        address: u64,
+        syscall: u32,
+        arch: u32,
+        rest: [u64; 12],
+    }
+    const { assert!(size_of::<Info>() == 128) };
+    let mut info = Info {
+        signal: libc::SIGSYS,
+        error: i32::from(data),
+        code: SYS_SECCOMP,
+        gap: 0,
+        address: call.instruction_pointer,
+        syscall: call.nr.0,
+        arch: call.arch.0,
+        rest: [0; 12],
+    };
+    // SAFETY: the kernel reads a `siginfo_t`, whose size `info` has.
+    unsafe { self::call(PTRACE_SETSIGINFO, pid, 0, ptr::from_mut(&mut info).cast()) }.map(drop)
 }
 
 /// How many instructions the tracee's filter `index` has, oldest first.

@@ -241,6 +241,16 @@ pub fn from_audit(arch: Architecture) -> impl Iterator<Item = Abi> + Clone {
     Abi::ALL.iter().copied().filter(move |abi| abi.audit() == arch)
 }
 
+/// The ABI that a number of an architecture is of; bit 30 tells x86_64 and x32 apart.
+pub fn abi_of(arch: Architecture, nr: SyscallNr) -> Option<Abi> {
+    let x32 = nr.0 & SyscallNr::X32_BIT != 0;
+    from_audit(arch).find(|&abi| match abi {
+        Abi::X86_64 => !x32,
+        Abi::X32 => x32,
+        _ => true,
+    })
+}
+
 /// The calls behind `socketcall` (`include/uapi/linux/net.h`) and `ipc`
 /// (`include/uapi/linux/ipc.h`).
 fn multiplexed(name: &str) -> Option<(&'static str, u32)> {

@@ -4,7 +4,7 @@
 //!
 //! | to … | use |
 //! |---|---|
-//! | name an ABI, know its widths and its companions | [`Abi`], [`from_audit`] |
+//! | name an ABI, know its widths and its companions | [`Abi`], [`from_audit`], [`abi_of`] |
 //! | go from a name to a number and back | [`Abi::number`], [`Abi::name_of`], [`Abi::syscalls`] |
 //! | find the way through `socketcall` and `ipc` | [`Abi::multiplexer`] |
 //! | know a call's arguments, age and groups | [`syscall`], [`Syscall`], [`Arg`] |
@@ -62,7 +62,7 @@ mod kernel_version;
 mod names;
 mod syscall;
 
-pub use crate::abi::{Abi, Multiplexed, from_audit};
+pub use crate::abi::{Abi, Multiplexed, abi_of, from_audit};
 pub use crate::capability::{Capability, CapabilityError, CapabilitySet};
 pub use crate::groups::Group;
 pub use crate::kernel_version::{KernelVersion, KernelVersionError};

@@ -56,6 +56,7 @@ use callgate_syscalls::{Abi, KernelVersion};
 
 pub use self::{
     catalog::{LINTS, Lint},
+    edits::remove_name,
     families::relatives,
     finding::{Example, Finding, InstructionPlace},
 };

@@ -13,6 +13,7 @@ mod machine;
 mod making;
 mod peak;
 mod proof;
+mod recording;
 mod report;
 mod start;
 mod subject;
@@ -41,6 +42,7 @@ fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let result = match args.split_first() {
         Some((first, rest)) if first == peak::OPTION => peak::child(rest).map(|()| true),
+        Some((first, rest)) if first == recording::OPTION => recording::child(rest).map(|()| true),
         _ => options(&args).and_then(|options| measure(&options)),
     };
     match result {
@@ -106,6 +108,8 @@ fn measure(options: &Options) -> Result<bool> {
     report.try_add("loading", install::measure(&subject, &alike, &peers, options.repeat));
     progress("starting a command");
     report.try_add("callgate run", start::measure(2 * options.repeat));
+    progress("recording");
+    report.try_add("recording by eBPF", recording::measure(options.repeat));
     progress("the proof");
     report.add(proof::measure(&subject, &alike, &peers, options.repeat)?);
     progress("evaluating calls");

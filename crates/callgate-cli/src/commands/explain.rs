@@ -6,6 +6,9 @@ mod origin;
 mod whole;
 mod words;
 
+#[cfg(target_os = "linux")]
+pub use self::words::conjunction;
+
 use clap::Args as ClapArgs;
 use schemars::JsonSchema;
 

@@ -65,6 +65,8 @@ fn schema(verb: &str) -> Result<schemars::Schema, Failure> {
         "explain" => super::explain::schema(),
         "lint" => super::lint::schema(),
         "syscall" => super::syscall::schema(),
+        #[cfg(target_os = "linux")]
+        "why" => super::why::schema(),
         _ => return Err(Failure::Message(format!("`{verb}` has no --json"))),
     })
 }

@@ -207,6 +207,8 @@ fn what_json_prints_is_as_its_schema_says() {
         (&["lint", "docker-default"], 1),
         (&["syscall", "clone"], 0),
         (&["syscall", "clone3", "--arch", "x86_64"], 0),
+        (&["why", "--", "sh", "-c", "unshare -U true 2>/dev/null; exit 1"], 1),
+        (&["why", "--", "true"], 0),
     ];
     for &(args, status) in asked.iter().chain(dump) {
         let value =

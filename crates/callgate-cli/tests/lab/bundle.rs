@@ -1,6 +1,9 @@
 //! runc and crun, each with a bundle of its own for every container.
 
-use std::{fs, path::PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use serde_json::json;
 
@@ -55,6 +58,11 @@ pub fn run(
 ) -> Output {
     let name = format!("c{}", lab.unique());
     let bundle = write(lab, &name, seccomp, args);
+    start(lab, runtime, &bundle, &name, input)
+}
+
+/// Runs a bundle that was written for the container `name`, and removes it.
+pub fn start(lab: &Lab, runtime: Runtime, bundle: &Path, name: &str, input: &str) -> Output {
     // A state folder for each: crun keeps compiled filters in it for the next container.
     let output = command::run(
         lab.cell
@@ -62,11 +70,11 @@ pub fn run(
             .arg("--root")
             .arg(bundle.join("state"))
             .args(["run", "--bundle"])
-            .arg(&bundle)
-            .arg(&name),
+            .arg(bundle)
+            .arg(name),
         input,
     );
-    let _ = fs::remove_dir_all(&bundle);
+    let _ = fs::remove_dir_all(bundle);
     output
 }
 

@@ -28,6 +28,7 @@ mod own_profiles;
 mod precedence;
 mod printed_lines;
 mod random_rules;
+mod recorded;
 mod unnamed_calls;
 
 use std::{

@@ -162,7 +162,7 @@ impl Started {
             }
             result
         };
-        match foreground.until(self.pid, None, look) {
+        match foreground.until(self.pid, &[], look) {
             Ok(finished) => match self.failure(finished.outcome, tracer.has_executed()) {
                 Some(error) => Err(Kind::Launch(error).into()),
                 None => Ok(finished),

@@ -22,12 +22,16 @@ use crate::sys;
 
 /// Everything that the child needs, allocated.
 pub(super) struct Steps {
-    /// The parent, when it is going to trace the child.
-    pub(super) tracer: Option<Pid>,
+    /// The parent, when it holds the child back until it has seen to it.
+    pub(super) holder: Option<Pid>,
     pub(super) signals: Inherited,
     pub(super) capabilities: CapPlan,
     pub(super) no_new_privs: bool,
     pub(super) filter: Option<(Prepared, u32)>,
+    /// Whether parent and child have one table of descriptors until exec, so that the listener that
+    /// the child makes is the parent's at once: under a filter that may ask about any call, none
+    /// is left to send it by.
+    pub(super) one_table: bool,
     pub(super) exec: Exec,
 }
 
@@ -91,10 +95,27 @@ impl Exec {
 /// Forks; the child goes through the steps and never comes back.
 pub(super) fn fork(steps: &mut Steps, report: &Report) -> Result<Pid, Errno> {
     // SAFETY: the child calls nothing but `run`, which keeps the rules above.
-    match unsafe { libc::fork() } {
+    let pid = unsafe { if steps.one_table { fork_with_one_table() } else { libc::fork() } };
+    match pid {
         0 => run(steps, report),
         pid => Pid::from_raw(pid).filter(|_| pid > 0).ok_or_else(Errno::last),
     }
+}
+
+/// clone(2) as fork(2) calls it, with CLONE_FILES. execve(2) gives the child a table of its own.
+///
+/// # Safety
+///
+/// As `fork` of the C library, whose handlers are not run: the child may call nothing but the
+/// kernel.
+unsafe fn fork_with_one_table() -> libc::pid_t {
+    let flags = c_long::from(libc::CLONE_FILES | libc::SIGCHLD);
+    let none: c_long = 0;
+    // No stack of its own, nothing to store, no thread area; s390 has the first two swapped.
+    let (first, second) = if cfg!(target_arch = "s390x") { (none, flags) } else { (flags, none) };
+    // SAFETY: without CLONE_VM the child has a copy of the memory, this stack included.
+    let pid = unsafe { libc::syscall(libc::SYS_clone, first, second, none, none, none) };
+    libc::pid_t::try_from(pid).unwrap_or(-1)
 }
 
 fn run(steps: &mut Steps, report: &Report) -> ! {
@@ -113,7 +134,7 @@ fn prepare(steps: &Steps, report: &Report) -> Result<(), (Errno, Option<CapError
     let capability = |error: CapError| (error.errno().unwrap_or(Errno(libc::EIO)), Some(error));
 
     report.enter(Stage::Signals);
-    if steps.tracer.is_some_and(|parent| !report.wait_for_tracer(parent)) {
+    if steps.holder.is_some_and(|parent| !report.wait_at_gate(parent)) {
         return Err(plain(Errno(libc::ESRCH)));
     }
     steps.signals.restore();
@@ -125,7 +146,10 @@ fn prepare(steps: &Steps, report: &Report) -> Result<(), (Errno, Option<CapError
     }
     report.enter(Stage::Filter);
     if let Some((filter, flags)) = &steps.filter {
-        filter.attach(*flags).map_err(plain)?;
+        let result = filter.attach(*flags).map_err(plain)?;
+        if steps.one_table {
+            report.leave_listener(result);
+        }
     }
     report.enter(Stage::Capabilities);
     steps.capabilities.apply_rest().map_err(capability)

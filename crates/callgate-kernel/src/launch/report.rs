@@ -56,8 +56,10 @@ struct Words {
     set: AtomicU32,
     /// A capability and 1, or 0.
     capability: AtomicU32,
-    /// What a child that is to be traced waits for.
+    /// What a child that is held waits for.
     gate: AtomicU32,
+    /// The listener's descriptor and 1, or 0.
+    listener: AtomicU32,
 }
 
 const CLOSED: u32 = 0;
@@ -113,8 +115,8 @@ impl Report {
         self.words().stage.store(u32::try_from(number).unwrap_or(0), Ordering::SeqCst);
     }
 
-    /// The child waits for its tracer; whether it comes. A parent that dies is noticed.
-    pub(super) fn wait_for_tracer(&self, parent: Pid) -> bool {
+    /// The child waits until it is let go; whether it was. A parent that dies is noticed.
+    pub(super) fn wait_at_gate(&self, parent: Pid) -> bool {
         let second = libc::timespec { tv_sec: 1, tv_nsec: 0 };
         let gate = &self.words().gate;
         while gate.load(Ordering::SeqCst) == CLOSED {
@@ -136,12 +138,24 @@ impl Report {
         true
     }
 
-    /// The tracer is there, and the child may go on.
+    /// The child may go on.
     pub(super) fn open_gate(&self) {
         let gate = &self.words().gate;
         gate.store(OPEN, Ordering::SeqCst);
         // SAFETY: the word lives in the page.
         unsafe { libc::syscall(libc::SYS_futex, gate.as_ptr(), libc::FUTEX_WAKE, 1) };
+    }
+
+    /// The child has loaded a filter whose listener has this number.
+    pub(super) fn leave_listener(&self, result: i64) {
+        let number = u32::try_from(result).map_or(0, |number| number.saturating_add(1));
+        self.words().listener.store(number, Ordering::SeqCst);
+    }
+
+    /// The number of the listener, once it is there.
+    pub(super) fn listener(&self) -> Option<i32> {
+        let number = self.words().listener.load(Ordering::SeqCst).checked_sub(1)?;
+        i32::try_from(number).ok()
     }
 
     /// The step that it began has failed.

@@ -8,7 +8,7 @@
 
 use std::fs;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::ptr;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -115,15 +115,17 @@ impl Foreground {
         // Without pidfds (Linux before 5.3) only SIGCHLD tells, which another thread of this
         // process may take; so look every now and then.
         let end = pidfd_open(child, PidfdFlags::empty()).ok();
-        self.until(child, end.as_ref(), || look(child))
+        let end: Vec<BorrowedFd<'_>> = end.iter().map(AsFd::as_fd).collect();
+        self.until(child, &end, || look(child))
     }
 
-    /// Passes signals on until `look`, which is asked after each change of a child, has a result.
-    /// Where nothing tells of the child's end, it is asked ten times a second.
+    /// Passes signals on until `look`, which is asked after each change of a child, and when there
+    /// is something at a descriptor of `wake`, has a result. With nothing to wake it, it is asked
+    /// ten times a second.
     pub(super) fn until<T, E: From<Errno>>(
         &self,
         child: Pid,
-        end: Option<&OwnedFd>,
+        wake: &[BorrowedFd<'_>],
         mut look: impl FnMut() -> Result<Option<T>, E>,
     ) -> Result<T, E> {
         let pause = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
@@ -140,8 +142,8 @@ impl Foreground {
                 return Ok(result);
             }
             let mut fds = vec![PollFd::from_borrowed_fd(self.signals.as_fd(), PollFlags::IN)];
-            fds.extend(end.map(|end| PollFd::from_borrowed_fd(end.as_fd(), PollFlags::IN)));
-            match poll(&mut fds, if end.is_some() { None } else { Some(&pause) }) {
+            fds.extend(wake.iter().map(|&fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)));
+            match poll(&mut fds, if wake.is_empty() { Some(&pause) } else { None }) {
                 Ok(_) | Err(rustix::io::Errno::INTR) => {}
                 Err(errno) => return Err(Errno::from(errno).into()),
             }
@@ -218,7 +220,7 @@ fn pass_on(child: Pid, signal: &Held) {
 
 /// The child's end, if it has ended, and whether it had executed anything. When the terminal
 /// stopped it, stops this process too, so that the shell sees its whole job stopped.
-fn look(child: Pid) -> Result<Option<(Outcome, bool)>, Errno> {
+pub(super) fn look(child: Pid) -> Result<Option<(Outcome, bool)>, Errno> {
     let options = WaitOptions::NOHANG | WaitOptions::UNTRACED | WaitOptions::CONTINUED;
     let ended = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
     loop {

@@ -1,7 +1,6 @@
 //! Running an unmodified program in strict mode.
 
 mod image;
-mod machine;
 mod tracer;
 
 use std::fmt;
@@ -92,7 +91,7 @@ impl Launch {
     /// The program was not started, or could not be put into strict mode and was killed:
     /// [`StrictRunError`] says which.
     pub fn run_strict(self, moment: &Moment) -> Result<StrictFinished, StrictRunError> {
-        if !machine::SUPPORTED {
+        if !ptrace::machine::SUPPORTED {
             return Err(Kind::Machine.into());
         }
         let started = self.start(true).map_err(Kind::Launch)?;
@@ -108,7 +107,7 @@ impl Launch {
             return Err(Kind::Trace(errno).into());
         }
         started.report.open_gate();
-        match started.foreground.until(started.pid, None, || tracer.look()) {
+        match started.foreground.until(started.pid, &[], || tracer.look()) {
             Ok(finished) => match started.failure(finished.outcome, tracer.has_executed()) {
                 Some(error) => Err(Kind::Launch(error).into()),
                 None => Ok(finished),

@@ -17,8 +17,9 @@ pub(super) fn add_names(after: Span, names: &[&str]) -> Edit {
     Edit { span: Span::new(after.end, after.end), replacement: more }
 }
 
-/// Takes a name out of an entry, or the entry where it has no other.
-pub(super) fn remove_name(text: &str, policy: &Policy, entry: &Entry, name: &str) -> Option<Edit> {
+/// The edit of a JSON profile's text that takes a name out of an entry, or the entry where it has
+/// no other; none where the entry has no such name, or it is the profile's only entry.
+pub fn remove_name(text: &str, policy: &Policy, entry: &Entry, name: &str) -> Option<Edit> {
     let named = entry.names.iter().find(|n| n.value == name)?;
     if entry.names.len() == 1 {
         return remove_entry(text, policy, entry);

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use callgate_kernel::Features;
+use callgate_record::method::notify_works;
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -19,6 +20,7 @@ pub struct Verb {
 
 pub fn table(features: &Features) -> Vec<Verb> {
     let filter = features.seccomp.filter.works();
+    let listener = features.seccomp.notification_sizes.is_some();
     let strict = features.seccomp.strict.works() && features.system.trace_child.works();
     let yes = |works: bool| if works { "works" } else { "does not work" }.to_owned();
     let anywhere = |name| Verb {
@@ -29,6 +31,14 @@ pub fn table(features: &Features) -> Vec<Verb> {
         container: "all",
         filtered: "all",
     };
+    let asks = |name| Verb {
+        name,
+        here: yes(filter && listener),
+        root: "all",
+        user: "all but capabilities it lacks; the bounding set stays",
+        container: "within what the container allows",
+        filtered: "what the outer filters refuse is not seen",
+    };
     vec![
         Verb {
             name: "run",
@@ -38,6 +48,8 @@ pub fn table(features: &Features) -> Vec<Verb> {
             container: "within what the container allows; kills are not named",
             filtered: "adds to the filters that hold",
         },
+        asks("run --dry-run"),
+        asks("why"),
         Verb {
             name: "run --strict",
             here: yes(strict),
@@ -58,6 +70,15 @@ pub fn table(features: &Features) -> Vec<Verb> {
         anywhere("eval"),
         anywhere("merge"),
         anywhere("lint"),
+        Verb {
+            name: "record",
+            here: yes(filter && notify_works().is_ok()),
+            root: "all",
+            user: "by notification; setuid programs gain nothing",
+            container: "by notification, unless its filter has a listener",
+            filtered: "what the filter refuses, eBPF alone sees",
+        },
+        anywhere("profile"),
         Verb {
             name: "dump",
             here: yes(features.seccomp.read_filters.works()),

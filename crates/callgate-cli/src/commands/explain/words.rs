@@ -102,16 +102,8 @@ impl Verdict {
                 alternatives.iter().map(|alternative| test(abi, name, &alternative[0])).collect();
             return Some(format!("{} {}", argument(abi, name, arg), list(&tests)));
         }
-        let alternatives: Vec<String> = alternatives
-            .iter()
-            .map(|alternative| {
-                let parts: Vec<String> = alternative
-                    .iter()
-                    .map(|c| format!("{} {}", argument(abi, name, c.arg.get()), test(abi, name, c)))
-                    .collect();
-                parts.join(" and ")
-            })
-            .collect();
+        let alternatives: Vec<String> =
+            alternatives.iter().map(|alternative| conjunction(abi, name, alternative)).collect();
         Some(alternatives.join("; or when "))
     }
 }
@@ -122,6 +114,13 @@ fn single_argument(alternatives: &[Vec<Comparison>]) -> Option<u8> {
         .iter()
         .all(|alternative| matches!(alternative[..], [only] if only.arg == first))
         .then_some(first.get())
+}
+
+/// `domain is AF_UNIX and type is SOCK_STREAM`
+pub fn conjunction(abi: Abi, name: &str, comparisons: &[Comparison]) -> String {
+    let part =
+        |c: &Comparison| format!("{} {}", argument(abi, name, c.arg.get()), test(abi, name, c));
+    comparisons.iter().map(part).collect::<Vec<_>>().join(" and ")
 }
 
 /// `refused with EPERM`

@@ -3,7 +3,7 @@
 use callgate_kernel::{CapPlan, CapState, ExecRule, root_is_special};
 use callgate_syscalls::CapabilitySet;
 
-use super::Args;
+use super::FilterArgs;
 use crate::commands::Failure;
 
 /// What happens to the sets, and what the command will have.
@@ -16,7 +16,7 @@ pub struct Capabilities {
 }
 
 /// Reads the options; `docker` says that the profile is the built-in Docker default.
-pub fn plan(args: &Args, docker: bool) -> Result<Capabilities, Failure> {
+pub fn plan(args: &FilterArgs, docker: bool) -> Result<Capabilities, Failure> {
     let current = CapState::of_this_thread()
         .map_err(|errno| format!("the capability sets cannot be read: {errno}"))?;
     let root = root_is_special().map_err(|errno| format!("securebits cannot be read: {errno}"))?;

@@ -1,67 +1,97 @@
 //! The ordinary case: compile the profile, ask the filter about our own calls, start.
 
+use std::ffi::OsString;
+
 use callgate_bpf::{Action, ByteOrder, Layout, Program, SeccompData, ShiftRule};
 use callgate_kernel::{Launch, has_sys_admin, no_new_privs};
 use callgate_policy::{FilterFlag, Policy, Ruleset, Target};
 use callgate_syscalls::Abi;
 
-use super::{Args, capabilities, outcome};
+use super::{
+    Args, FilterArgs,
+    capabilities::{self, Capabilities},
+    dry, outcome,
+};
 use crate::{
     commands::Failure,
+    meaning::Origin,
     report,
     source::{Profile, Source, Stack, other_byte_order},
     target::{native, resolve, running_kernel},
 };
 
-/// A filter that is ready to be loaded.
-struct Ready {
-    program: Program,
+/// A filter that is ready to be loaded, and what belongs to it.
+pub struct Ready {
+    pub program: Program,
     flags: Vec<FilterFlag>,
+    pub origin: Origin,
+    /// For what a profile was resolved.
+    pub target: Target,
+    pub capabilities: Capabilities,
 }
 
 pub fn run(args: Args) -> Result<u8, Failure> {
+    let ready = prepare(&args.filter)?;
+    if args.dry_run {
+        return dry::run(&ready, &args);
+    }
+    let mut launch = ready.launch(&ready.program, &args.filter, &args.command);
+    if args.log {
+        launch = launch.log();
+    }
+    permit_start(&launch, &ready.program, &args.filter.profile)?;
+    outcome::start(launch)
+}
+
+/// Reads the profile and compiles it.
+pub fn prepare(args: &FilterArgs) -> Result<Ready, Failure> {
     let source = Source::open(&args.profile, args.reading.dialect())?;
     let docker = matches!(&source, Source::Profile(p) if p.builtin.is_some_and(|b| b.name == "docker-default"));
     if args.keep_privileges {
         may_load_as_it_is()?;
     }
-    let capabilities = capabilities::plan(&args, docker)?;
-    let ready = match source {
-        Source::Profile(mut profile) => {
-            let target = Target {
-                native: native()?,
-                abis: None,
-                capabilities: capabilities.command,
-                kernel: running_kernel()?,
-                newer: args.newer.newer(),
-            };
-            from_profile(&mut profile, &args, &target)?
-        }
-        Source::Program { name, bytes } => from_program(&name, &bytes, &args)?,
-        Source::Stack(stack) => from_stack(stack, &args)?,
+    let capabilities = capabilities::plan(args, docker)?;
+    let target = Target {
+        native: native()?,
+        abis: None,
+        capabilities: capabilities.command,
+        kernel: running_kernel()?,
+        newer: args.newer.newer(),
+    };
+    let (program, flags, origin) = match source {
+        Source::Profile(profile) => from_profile(profile, args, &target)?,
+        Source::Program { name, bytes } => from_program(&name, &bytes, args)?,
+        Source::Stack(stack) => from_stack(stack, args)?,
     };
     if !args.cap_drop.is_empty() && !capabilities.plan.kept_bounding().is_empty() {
-        report::note(kept_bounding(&args));
+        report::note(kept_bounding(args));
     }
     if args.verbose {
         let caps = if capabilities.changed { "set to" } else { "left at" };
         report::note(format!("capabilities {caps}: {}", capabilities.command));
     }
-    let log = args.log || ready.flags.contains(&FilterFlag::Log);
-    let mut launch =
-        Launch::new(&args.command).filter(&ready.program).capabilities(capabilities.plan);
-    if log {
-        launch = launch.log();
-    }
-    if ready.flags.contains(&FilterFlag::SpecAllow) {
-        launch = launch.spec_allow();
-    }
-    if args.keep_privileges {
-        launch = launch.keep_privileges();
-    }
-    permit_start(&launch, &ready.program, &args.profile)?;
-    outcome::start(launch)
+    Ok(Ready { program, flags, origin, target, capabilities })
 }
+
+impl Ready {
+    /// The command under a program: this one, or one that was made from it.
+    pub fn launch(&self, program: &Program, args: &FilterArgs, command: &[OsString]) -> Launch {
+        let plan = self.capabilities.plan.clone();
+        let mut launch = Launch::new(command).filter(program).capabilities(plan);
+        if self.flags.contains(&FilterFlag::Log) {
+            launch = launch.log();
+        }
+        if self.flags.contains(&FilterFlag::SpecAllow) {
+            launch = launch.spec_allow();
+        }
+        if args.keep_privileges {
+            launch = launch.keep_privileges();
+        }
+        launch
+    }
+}
+
+type Compiled = (Program, Vec<FilterFlag>, Origin);
 
 /// The kernel's rule for who may load a filter, told before the kernel says EACCES.
 fn may_load_as_it_is() -> Result<(), Failure> {
@@ -74,7 +104,7 @@ fn may_load_as_it_is() -> Result<(), Failure> {
     ))
 }
 
-fn kept_bounding(args: &Args) -> String {
+fn kept_bounding(args: &FilterArgs) -> String {
     let consequence = if args.keep_privileges {
         "a setuid program that the command executes can still gain from it"
     } else {
@@ -83,8 +113,12 @@ fn kept_bounding(args: &Args) -> String {
     format!("the bounding set stays as it is, since changing it takes CAP_SETPCAP; {consequence}")
 }
 
-fn from_profile(profile: &mut Profile, args: &Args, target: &Target) -> Result<Ready, Failure> {
-    let ruleset = resolve(profile, &args.reading, target);
+fn from_profile(
+    mut profile: Box<Profile>,
+    args: &FilterArgs,
+    target: &Target,
+) -> Result<Compiled, Failure> {
+    let ruleset = resolve(&mut profile, &args.reading, target);
     profile.print_diagnostics(args.verbose, "nothing was loaded");
     let (Some(ruleset), Some(policy)) = (ruleset, &profile.policy) else {
         return Err(Failure::Reported);
@@ -109,10 +143,11 @@ fn from_profile(profile: &mut Profile, args: &Args, target: &Target) -> Result<R
             compiled.program().len(),
         ));
     }
-    Ok(Ready { program: compiled.into_program(), flags: ruleset.flags })
+    let flags = ruleset.flags.clone();
+    Ok((compiled.into_program(), flags, Origin::Profile { profile, ruleset }))
 }
 
-fn from_program(name: &str, bytes: &[u8], args: &Args) -> Result<Ready, Failure> {
+fn from_program(name: &str, bytes: &[u8], args: &FilterArgs) -> Result<Compiled, Failure> {
     let order = ByteOrder::NATIVE;
     let program = Program::from_bytes(bytes, order, Layout::seccomp(order)).map_err(|error| {
         let hint = other_byte_order(bytes, order);
@@ -121,12 +156,12 @@ fn from_program(name: &str, bytes: &[u8], args: &Args) -> Result<Ready, Failure>
     if args.verbose {
         report::note(format!("{name}: {} instructions", program.len()));
     }
-    Ok(Ready { program, flags: Vec::new() })
+    Ok((program.clone(), Vec::new(), Origin::Program(program)))
 }
 
 /// The filter of a running process, when it has one: several are no profile, and loading one of them
 /// would not mean what holds that process.
-fn from_stack(stack: Stack, args: &Args) -> Result<Ready, Failure> {
+fn from_stack(stack: Stack, args: &FilterArgs) -> Result<Compiled, Failure> {
     let Stack { name, programs, log } = stack;
     let count = programs.len();
     let Ok([program]) = <[Program; 1]>::try_from(programs) else {
@@ -142,7 +177,8 @@ fn from_stack(stack: Stack, args: &Args) -> Result<Ready, Failure> {
     if args.verbose {
         report::note(format!("{name}: {} instructions", program.len()));
     }
-    Ok(Ready { program, flags: log.then_some(FilterFlag::Log).into_iter().collect() })
+    let flags = log.then_some(FilterFlag::Log).into_iter().collect();
+    Ok((program.clone(), flags, Origin::Program(program)))
 }
 
 /// Nobody listens and nobody traces: such calls would end in ENOSYS.
@@ -172,7 +208,7 @@ fn refuse_unanswered(policy: &Policy, ruleset: &Ruleset, name: &str) -> Result<(
 }
 
 /// The filter must let us get from loading it to the command.
-fn permit_start(launch: &Launch, program: &Program, name: &str) -> Result<(), Failure> {
+pub fn permit_start(launch: &Launch, program: &Program, name: &str) -> Result<(), Failure> {
     for data in launch.calls_after_load() {
         let action =
             program.run(&data.words(ByteOrder::NATIVE), ShiftRule::of_kernel(data.arch)).action();

@@ -9,7 +9,7 @@ pub fn run(args: Args) -> Result<u8, Failure> {
     let moment = args.strict_at.map_or(Moment::Main, Moment::Symbol);
     // Strict mode needs no privilege, and the command is to stay as it is.
     match Launch::new(&args.command).keep_privileges().run_strict(&moment) {
-        Ok(finished) => Ok(status(&finished, args.strict_exit, args.verbose)),
+        Ok(finished) => Ok(status(&finished, args.strict_exit, args.filter.verbose)),
         Err(error) => {
             report::error(&error);
             Ok(error.status())

@@ -8,12 +8,12 @@ use callgate_syscalls::Abi;
 use rustix::process::{Pid, Signal as Kill, WaitOptions, WaitStatus, kill_process, waitpid};
 
 use super::image::{Image, NoImage};
-use super::machine::{Patch, Registers, reads_time_stamp};
 use super::{Kind, Moment, RefusedCall, StrictFinished, StrictRunError};
 use crate::errno::Errno;
 use crate::launch::signals::stop_with;
 use crate::outcome::{Outcome, Signal};
 use crate::ptrace;
+use crate::ptrace::machine::{Patch, Registers, reads_time_stamp};
 use crate::status::{Mode, ThreadStatus};
 use crate::strict::StrictError;
 

@@ -6,7 +6,7 @@ use crate::errno::Errno;
 use crate::ptrace;
 
 /// Whether this build knows its processor.
-pub(super) const SUPPORTED: bool = cfg!(any(target_arch = "x86_64", target_arch = "aarch64"));
+pub(crate) const SUPPORTED: bool = cfg!(any(target_arch = "x86_64", target_arch = "aarch64"));
 
 #[cfg(target_arch = "x86_64")]
 mod arch {
@@ -71,33 +71,33 @@ mod arch {
 
 /// The general registers of a stopped tracee.
 #[derive(Clone, Copy)]
-pub(super) struct Registers([u64; arch::WORDS]);
+pub(crate) struct Registers([u64; arch::WORDS]);
 
 impl Registers {
     /// EIO for a tracee of another width, a 32-bit program.
-    pub(super) fn of(thread: Pid) -> Result<Registers, Errno> {
+    pub(crate) fn of(thread: Pid) -> Result<Registers, Errno> {
         ptrace::registers(thread).map(Registers)
     }
 
-    pub(super) fn set(&self, thread: Pid) -> Result<(), Errno> {
+    pub(crate) fn set(&self, thread: Pid) -> Result<(), Errno> {
         ptrace::set_registers(thread, &self.0)
     }
 
-    pub(super) fn counter(&self) -> u64 {
+    pub(crate) fn counter(&self) -> u64 {
         self.0[arch::PC]
     }
 
-    pub(super) fn set_counter(&mut self, address: u64) {
+    pub(crate) fn set_counter(&mut self, address: u64) {
         self.0[arch::PC] = address;
     }
 
     /// The start of the trap that the tracee has just met, if it has.
-    pub(super) fn trap(&self) -> u64 {
+    pub(crate) fn trap(&self) -> u64 {
         self.counter().wrapping_sub(arch::PAST_TRAP)
     }
 
     /// Prepares a system call at `address`, where [`call`] was written.
-    pub(super) fn set_call(&mut self, address: u64, number: u64, args: [u64; 3]) {
+    pub(crate) fn set_call(&mut self, address: u64, number: u64, args: [u64; 3]) {
         self.set_counter(address);
         self.0[arch::NUMBER] = number;
         for (register, value) in arch::ARGS.into_iter().zip(args) {
@@ -106,15 +106,31 @@ impl Registers {
         self.leave_call();
     }
 
+    /// Prepares a call of `exit(2)` by the instruction that made the last call, which [`call_before`]
+    /// has found.
+    pub(crate) fn set_exit(&mut self, status: u64) {
+        let start = self.counter().wrapping_sub(arch::CALL_LENGTH);
+        let number = u64::try_from(libc::SYS_exit).unwrap_or(u64::MAX);
+        self.set_call(start, number, [status, 0, 0]);
+    }
+
+    /// Puts back what stood where the result of a call is now: its number, or its first argument.
+    pub(crate) fn roll_back(&mut self, first: u64) {
+        self.0[arch::RESULT] = match arch::NUMBER == arch::RESULT {
+            true => self.0[arch::NUMBER_INSIDE],
+            false => first,
+        };
+    }
+
     /// Makes the kernel believe in no system call that it could restart.
-    pub(super) fn leave_call(&mut self) {
+    pub(crate) fn leave_call(&mut self) {
         if arch::NUMBER_INSIDE != arch::NUMBER {
             self.0[arch::NUMBER_INSIDE] = u64::MAX;
         }
     }
 
     /// What a system call has returned.
-    pub(super) fn result(&self) -> Result<u64, Errno> {
+    pub(crate) fn result(&self) -> Result<u64, Errno> {
         let result = self.0[arch::RESULT].cast_signed();
         match i32::try_from(-result) {
             Ok(errno @ 1..=4095) => Err(Errno(errno)),
@@ -124,44 +140,44 @@ impl Registers {
 
     /// The number of the call that the tracee is in, as a filter would see it. On aarch64 it is
     /// just a register, which means nothing outside a call.
-    pub(super) fn number_inside(&self) -> u32 {
+    pub(crate) fn number_inside(&self) -> u32 {
         let [_, _, _, _, a, b, c, d] = self.0[arch::NUMBER_INSIDE].to_be_bytes();
         u32::from_be_bytes([a, b, c, d])
     }
 
-    pub(super) fn args(&self) -> [u64; 6] {
+    pub(crate) fn args(&self) -> [u64; 6] {
         arch::ARGS.map(|register| self.0[register])
     }
 }
 
 /// Bytes of a tracee that were replaced.
-pub(super) struct Patch {
+pub(crate) struct Patch {
     address: u64,
     original: Vec<u8>,
 }
 
 impl Patch {
     /// A trap at `address`.
-    pub(super) fn trap(thread: Pid, address: u64) -> Result<Patch, Errno> {
+    pub(crate) fn trap(thread: Pid, address: u64) -> Result<Patch, Errno> {
         Patch::write(thread, address, arch::TRAP)
     }
 
     /// A system call at `address`, and a trap after it.
-    pub(super) fn call(thread: Pid, address: u64) -> Result<Patch, Errno> {
+    pub(crate) fn call(thread: Pid, address: u64) -> Result<Patch, Errno> {
         Patch::write(thread, address, arch::CALL)
     }
 
-    pub(super) fn address(&self) -> u64 {
+    pub(crate) fn address(&self) -> u64 {
         self.address
     }
 
     /// Where the trap after the system call stands.
-    pub(super) fn end_of_call(&self) -> u64 {
+    pub(crate) fn end_of_call(&self) -> u64 {
         self.address + arch::CALL_LENGTH
     }
 
     /// Puts the original bytes back, in the memory of this thread.
-    pub(super) fn undo(&self, thread: Pid) -> Result<(), Errno> {
+    pub(crate) fn undo(&self, thread: Pid) -> Result<(), Errno> {
         write(thread, self.address, &self.original)
     }
 
@@ -172,8 +188,15 @@ impl Patch {
     }
 }
 
+/// Where the instruction of a call begins that ends at this address, and what it must be there;
+/// none for a processor that is not known.
+pub(crate) fn call_before(counter: u64) -> Option<(u64, &'static [u8])> {
+    let length = usize::try_from(arch::CALL_LENGTH).ok()?;
+    SUPPORTED.then(|| (counter.wrapping_sub(arch::CALL_LENGTH), &arch::CALL[..length]))
+}
+
 /// Whether the tracee stands before an instruction that reads the time-stamp counter.
-pub(super) fn reads_time_stamp(thread: Pid, counter: u64) -> bool {
+pub(crate) fn reads_time_stamp(thread: Pid, counter: u64) -> bool {
     arch::TIME_STAMP
         .iter()
         .any(|code| read(thread, counter, code.len()).is_ok_and(|bytes| bytes == **code))

@@ -1,0 +1,284 @@
+//! A command, watched from its first call to its last.
+
+use std::{
+    hash::{BuildHasher, Hasher, RandomState},
+    io::{self, IsTerminal, Write, stderr},
+    path::Path,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+
+use callgate_policy::{NewerCalls, Ruleset, Target};
+use callgate_record::{
+    Known, Recorder, Recording, RunId, RunInfo,
+    ebpf::{self, CountError, Moment, Running},
+    method::{self, Method},
+    notify::{self, Watch},
+};
+use callgate_syscalls::{Abi, CapabilitySet};
+
+use super::{Args, MethodName, file, file::Output, summary};
+use crate::{
+    commands::{Failure, run::OWN_ERROR},
+    report,
+    source::{Source, plural},
+    target::{ReadingArgs, native, resolve, running_kernel},
+};
+
+pub fn record(args: &Args) -> Result<u8, Failure> {
+    if callgate_kernel::is_secure_exec() {
+        return Err(Failure::Message(
+            "callgate was started setuid, setgid or with file capabilities; it does not lend its rights to a command. Remove the bit or the capabilities from the file".to_owned(),
+        ));
+    }
+    let incremental = args.warm_up || args.args || !args.on_top_of.is_empty();
+    let against = "--on-top-of, --warm-up and --args are for user notification";
+    let known = on_top_of(&args.on_top_of, native()?)?;
+    let mut output = Output::open(&args.output)?;
+    let why = match args.method {
+        MethodName::Notify => None,
+        MethodName::Ebpf if incremental => {
+            output.discard();
+            return Err(Failure::Message(format!("--method ebpf: {against}")));
+        }
+        MethodName::Auto if incremental => Some(against.to_owned()),
+        MethodName::Auto | MethodName::Ebpf => match counted(args, &mut output)? {
+            Counting::Done(status) => return Ok(status),
+            Counting::NotStarted(error) => {
+                if args.method == MethodName::Ebpf || !error.is_unavailable() {
+                    output.discard();
+                    report::error(&error);
+                    return Ok(error.status());
+                }
+                Some(error.to_string())
+            }
+        },
+    };
+    method::notify_works().map_err(|why| format!("user notification: {why}"))?;
+    if let Some(why) = why {
+        report::note(format!("recording by user notification (no eBPF: {why})"));
+    }
+    notified(args, known, output)
+}
+
+/// What came of recording by eBPF.
+enum Counting {
+    /// The command ran; the status to exit with.
+    Done(u8),
+    /// It did not.
+    NotStarted(CountError),
+}
+
+/// Records what runs already.
+pub fn attach(args: &Args) -> Result<(), Failure> {
+    if args.method == MethodName::Notify {
+        return Err(Failure::Message(
+            "a filter cannot be put on a process from outside; --pid and --cgroup take --method ebpf"
+                .to_owned(),
+        ));
+    }
+    let (running, name) = match (&args.pid, &args.cgroup) {
+        (Some(pid), _) => (Running::Process(*pid), format!("pid:{pid}")),
+        (None, Some(path)) => (Running::Cgroup(path), path.to_string_lossy().into_owned()),
+        (None, None) => return Err(Failure::Message("nothing is named to record".to_owned())),
+    };
+    let mut output = Output::open(&args.output)?;
+    let info = RunInfo { command: vec![name.clone()], ..info(args, Method::Ebpf, native()?) };
+    let mut recorder = Recorder::new(run_id(), info);
+    let mut live = Live::new(Method::Ebpf);
+    let time = args.time.map(|seconds| Duration::from_secs(u64::from(seconds)));
+    let attached = ebpf::attach(running, time, &mut recorder, &mut output, |r| live.show(r));
+    live.end();
+    let unwritten = match attached {
+        Ok(unwritten) => unwritten,
+        Err(error) => {
+            output.discard();
+            return Err(Failure::Message(format!("{name}: {error}")));
+        }
+    };
+    let (id, run) = recorder.finish();
+    summary::print(&args.output, &output.before, id, &run);
+    match written(args, unwritten) {
+        Some(_) => Err(Failure::Reported),
+        None => Ok(()),
+    }
+}
+
+/// The kernel counts.
+fn counted(args: &Args, output: &mut Output) -> Result<Counting, Failure> {
+    let mut recorder = Recorder::new(run_id(), info(args, Method::Ebpf, native()?));
+    let mut live = Live::new(Method::Ebpf);
+    let tell = |moment| match moment {
+        Moment::Begun if args.method == MethodName::Auto => report::note("recording by eBPF"),
+        Moment::Begun => {}
+        Moment::Waiting => report::note(
+            "the command has ended, and has left others running, which are recorded to their end; Ctrl-C ends the recording",
+        ),
+    };
+    let counted = ebpf::record(&watch(args), &mut recorder, output, |r| live.show(r), tell);
+    live.end();
+    let counted = match counted {
+        Ok(counted) => counted,
+        Err(error) => return Ok(Counting::NotStarted(error)),
+    };
+    let (id, run) = recorder.finish();
+    summary::print(&args.output, &output.before, id, &run);
+    let own = written(args, counted.unwritten);
+    Ok(Counting::Done(own.unwrap_or(counted.finished.outcome.status())))
+}
+
+/// A filter asks about what is not known.
+fn notified(
+    args: &Args,
+    (mut known, profile): (Recording, Option<Ruleset>),
+    mut output: Output,
+) -> Result<u8, Failure> {
+    let native = native()?;
+    known.merge(&output.before);
+    let mut before = output.before.clone();
+    let runs = if args.warm_up { 2 } else { 1 };
+    let mut status = 0;
+    for round in 0..runs {
+        let filter = Known::new(native, &known, profile.as_ref(), args.args);
+        let compiled = callgate_compile::compile(&filter.ruleset).map_err(|e| e.to_string())?;
+        let mut recorder = Recorder::new(run_id(), info(args, Method::Notify, native));
+        recorder.leave_unwatched(filter.unwatched.iter().copied());
+        let mut live = Live::new(Method::Notify);
+        let watched =
+            notify::record(&watch(args), compiled.program(), &mut recorder, &mut output, |r| {
+                live.show(r)
+            });
+        live.end();
+        let watched = match watched {
+            Ok(watched) => watched,
+            Err(error) => {
+                report::error(&error);
+                if round == 0 {
+                    output.discard();
+                }
+                return Ok(error.status());
+            }
+        };
+        let (id, run) = recorder.finish();
+        summary::print(&args.output, &before, id, &run);
+        let whole = Recording::of_run(id, run);
+        before.merge(&whole);
+        known.merge(&whole);
+        status = watched.finished.outcome.status();
+        if let Some(own_error) = written(args, watched.unwritten) {
+            return Ok(own_error);
+        }
+        if round + 1 < runs && status != 0 {
+            report::note(format!(
+                "the command ended with {status} while it was learnt; it is not run again"
+            ));
+            break;
+        }
+    }
+    Ok(status)
+}
+
+fn watch(args: &Args) -> Watch<'_> {
+    Watch { command: &args.command, start_up: Duration::from_secs(u64::from(args.start_up)) }
+}
+
+/// The status where the recording could not be written.
+fn written(args: &Args, error: Option<io::Error>) -> Option<u8> {
+    let error = error?;
+    report::error(format!(
+        "{}: {error}; the recording lacks what came after the last write that worked",
+        args.output.display()
+    ));
+    Some(OWN_ERROR)
+}
+
+/// What recordings and at most one profile know.
+fn on_top_of(sources: &[String], native: Abi) -> Result<(Recording, Option<Ruleset>), Failure> {
+    let mut known = Recording::default();
+    let mut profile = None;
+    for source in sources {
+        if file::is_recording(Path::new(source)) {
+            known.merge(&file::read(Path::new(source))?);
+            continue;
+        }
+        if profile.is_some() {
+            return Err(Failure::Message(format!(
+                "{source}: --on-top-of takes recordings, and one profile; `callgate merge` makes one of several"
+            )));
+        }
+        let reading = ReadingArgs::default();
+        let mut read = Source::open_profile(source, None)?;
+        let target = Target {
+            native,
+            abis: None,
+            capabilities: CapabilitySet::DOCKER_DEFAULT,
+            kernel: running_kernel()?,
+            newer: NewerCalls::Enosys,
+        };
+        let ruleset = resolve(&mut read, &reading, &target);
+        read.print_diagnostics(false, "nothing was recorded");
+        profile = Some(ruleset.ok_or(Failure::Reported)?);
+    }
+    Ok((known, profile))
+}
+
+fn info(args: &Args, method: Method, native: Abi) -> RunInfo {
+    /// Longer command lines are cut.
+    const ARGUMENTS: usize = 64;
+    const LENGTH: usize = 4096;
+    let text = |argument: &std::ffi::OsString| -> String {
+        argument.to_string_lossy().chars().take(LENGTH).collect()
+    };
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    RunInfo {
+        command: args.command.iter().take(ARGUMENTS).map(text).collect(),
+        method: method.name().to_owned(),
+        kernel: callgate_kernel::release(),
+        machine: Some(native),
+        start: u64::try_from(now.as_millis()).ok(),
+    }
+}
+
+/// Different for every run: the standard library's hasher has 128 random bits.
+fn run_id() -> RunId {
+    let mut hasher = RandomState::new().build_hasher();
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    hasher.write_u128(now.as_nanos());
+    hasher.write_u32(std::process::id());
+    RunId::new(hasher.finish())
+}
+
+/// A line on the terminal while the command runs; nothing elsewhere.
+struct Live {
+    method: Method,
+    terminal: bool,
+    shown: Option<Instant>,
+}
+
+impl Live {
+    fn new(method: Method) -> Live {
+        Live { method, terminal: stderr().is_terminal(), shown: None }
+    }
+
+    fn show(&mut self, recorder: &Recorder) {
+        const EVERY: Duration = Duration::from_millis(200);
+        if !self.terminal || self.shown.is_some_and(|shown| shown.elapsed() < EVERY) {
+            return;
+        }
+        self.shown = Some(Instant::now());
+        let run = recorder.run();
+        let line = format!(
+            "recording by {}, {}, {} looked at",
+            self.method,
+            plural(run.calls().len(), "syscall"),
+            plural(usize::try_from(run.count()).unwrap_or(usize::MAX), "call"),
+        );
+        // Standard error going away leaves nobody to tell.
+        let _ = write!(stderr().lock(), "\r\x1b[K{line}");
+    }
+
+    fn end(&self) {
+        if self.shown.is_some() {
+            let _ = write!(stderr().lock(), "\r\x1b[K");
+        }
+    }
+}

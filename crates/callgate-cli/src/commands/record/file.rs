@@ -1,0 +1,137 @@
+//! The file of a recording.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, Read, Write},
+    path::{Path, PathBuf},
+};
+
+use callgate_record::Recording;
+
+use crate::{commands::Failure, report};
+
+/// Longest recording that is read.
+const SIZE_LIMIT: u64 = 1 << 30;
+
+/// A recording that is added to. It is made with the first write.
+pub struct Output {
+    path: PathBuf,
+    /// What it had before.
+    pub before: Recording,
+    file: Option<File>,
+    made: bool,
+}
+
+impl Output {
+    /// Reads the file, if it is there. The torn end that a killed recorder left is cut off.
+    ///
+    /// # Errors
+    ///
+    /// When it is no recording: then it is not touched.
+    pub fn open(path: &Path) -> Result<Output, Failure> {
+        // What is no file, such as a device, has nothing to add to.
+        let special = fs::metadata(path).is_ok_and(|meta| !meta.is_file());
+        let bytes = if special { Ok(Vec::new()) } else { read_bytes(path) };
+        let (before, whole) = match bytes {
+            Ok(bytes) if bytes.is_empty() => (Recording::default(), None),
+            Ok(bytes) => {
+                let (recording, whole) = parse(path, &bytes)?;
+                (recording, Some(whole))
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => (Recording::default(), None),
+            Err(error) => return Err(Failure::Message(format!("{}: {error}", path.display()))),
+        };
+        let mut output = Output { path: path.to_owned(), before, file: None, made: false };
+        if let Some(whole) = whole {
+            let named = |error: io::Error| format!("{}: {error}", path.display());
+            let file = OpenOptions::new().append(true).open(path).map_err(named)?;
+            let whole = u64::try_from(whole).unwrap_or(u64::MAX);
+            if file.metadata().is_ok_and(|meta| meta.len() > whole) {
+                file.set_len(whole).map_err(named)?;
+            }
+            output.file = Some(file);
+        } else {
+            // Found out before the command runs, not after.
+            output.made = !path.exists();
+            output.write_header()?;
+        }
+        Ok(output)
+    }
+
+    fn write_header(&mut self) -> Result<(), Failure> {
+        let named = |error: io::Error| format!("{}: {error}", self.path.display());
+        let mut file =
+            OpenOptions::new().append(true).create(true).open(&self.path).map_err(named)?;
+        file.write_all(Recording::default().to_text().as_bytes()).map_err(named)?;
+        self.file = Some(file);
+        Ok(())
+    }
+
+    /// Takes a file away again that nothing was recorded into.
+    pub fn discard(self) {
+        if self.made {
+            // That it is gone already is as well.
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+impl Write for Output {
+    /// Appends all of it or nothing: what a full disk took of a line would tear the file.
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let Some(file) = &mut self.file else {
+            return Err(io::ErrorKind::NotFound.into());
+        };
+        let before = file.metadata().map(|meta| meta.len());
+        if let Err(error) = file.write_all(bytes) {
+            // A device has no length; the error that counts is the one above.
+            let _ = before.and_then(|before| file.set_len(before));
+            return Err(error);
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Reads a recording.
+///
+/// # Errors
+///
+/// When it can't be read or is none.
+pub fn read(path: &Path) -> Result<Recording, Failure> {
+    let bytes = read_bytes(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    Ok(parse(path, &bytes)?.0)
+}
+
+/// Whether a file is a recording, or would be but for errors.
+pub fn is_recording(path: &Path) -> bool {
+    let mut start = [0; 64];
+    let read = File::open(path).and_then(|mut file| file.read(&mut start));
+    read.is_ok_and(|length| {
+        let text = String::from_utf8_lossy(&start[..length]).into_owned();
+        text.trim_start().starts_with("{\"callgate-recording\"")
+    })
+}
+
+fn read_bytes(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(SIZE_LIMIT + 1).read_to_end(&mut bytes)?;
+    if u64::try_from(bytes.len()).is_ok_and(|length| length > SIZE_LIMIT) {
+        return Err(io::Error::other(format!("larger than {} MiB", SIZE_LIMIT >> 20)));
+    }
+    Ok(bytes)
+}
+
+fn parse(path: &Path, bytes: &[u8]) -> Result<(Recording, usize), Failure> {
+    let name = path.display();
+    let reading = Recording::read(bytes).map_err(|error| format!("{name}: {error}"))?;
+    if let Some(line) = reading.torn {
+        report::note(format!(
+            "{name}: line {line} was torn by the recorder's end, and dropped; what stands before it is whole"
+        ));
+    }
+    Ok((reading.recording, reading.whole))
+}

@@ -1,0 +1,143 @@
+//! What a filter refuses while a command runs: asked about, decoded, and gathered, each once.
+
+mod asking;
+mod call;
+mod rule;
+mod site;
+mod symbols;
+mod text;
+
+pub use self::{
+    asking::asking,
+    call::{Argument, Call, Known},
+    rule::DecidedBy,
+    site::{Place, Site},
+    text::{notes, part, row},
+};
+
+use std::{collections::BTreeMap, fs, path::PathBuf};
+
+use callgate_bpf::{Action, Architecture, SeccompData, SyscallNr};
+use callgate_kernel::{Caller, End, Notification};
+
+use crate::commands::run::filter::Ready;
+
+/// Refusals that are told apart; of more, only their number is known.
+const MOST: usize = 1000;
+
+/// What a filter refuses.
+pub struct Refusals<'r> {
+    ready: &'r Ready,
+    rows: Vec<Refusal>,
+    places: BTreeMap<Key, usize>,
+    /// How many were refused after there were [`MOST`] kinds.
+    beyond: u64,
+    /// The program that wanted to listen to a filter of its own, if one did.
+    own_listener: Option<PathBuf>,
+}
+
+/// Calls that are alike: of one number, refused in one way by one program, with the same flags and
+/// commands.
+type Key = (Architecture, SyscallNr, Vec<Option<String>>, String, Option<PathBuf>);
+
+/// Calls that are alike, and the first of them.
+pub struct Refusal {
+    pub data: SeccompData,
+    pub action: Action,
+    pub call: Call,
+    pub by: DecidedBy,
+    pub executable: Option<PathBuf>,
+    pub site: Option<Site>,
+    /// How many there were.
+    pub count: u64,
+    /// Whether other arguments differed.
+    pub varied: bool,
+    /// The process of the first; None where it could not be held.
+    pub caller: Option<Caller>,
+    /// What was done in the kernel's stead that is not quite what it does.
+    pub approximation: Option<&'static str>,
+}
+
+/// What to do about a call that the filter has asked about.
+pub enum Noticed<'t> {
+    /// The filter refuses it: this is the verdict, and the row of the table where there is one.
+    Refused(Action, Option<&'t mut Refusal>),
+    /// It allows it: a program asks for a listener of its own, which the kernel will refuse.
+    Allowed,
+}
+
+impl<'r> Refusals<'r> {
+    pub fn new(ready: &'r Ready) -> Refusals<'r> {
+        Refusals { ready, rows: Vec::new(), places: BTreeMap::new(), beyond: 0, own_listener: None }
+    }
+
+    /// Takes a call down, while its thread waits.
+    pub fn notice(&mut self, notification: &Notification<'_>) -> Noticed<'_> {
+        let data = notification.data();
+        let executable = executable(notification);
+        let (action, by) = rule::decide(self.ready, data);
+        if action.runs_call() {
+            self.own_listener.get_or_insert_with(|| executable.unwrap_or_default());
+            return Noticed::Allowed;
+        }
+        let call = Call::decode(data, notification);
+        let kinds = call.arguments.iter().map(|argument| argument.kind()).collect();
+        let key = (data.arch, data.nr, kinds, by.text.clone(), executable.clone());
+        if let Some(&place) = self.places.get(&key) {
+            let row = &mut self.rows[place];
+            row.count += 1;
+            row.varied |= row.call.to_string() != call.to_string();
+            return Noticed::Refused(action, Some(row));
+        }
+        if self.rows.len() == MOST {
+            self.beyond += 1;
+            return Noticed::Refused(action, None);
+        }
+        self.places.insert(key, self.rows.len());
+        self.rows.push(Refusal {
+            data: *data,
+            action,
+            call,
+            by,
+            site: Site::of(notification, executable.as_deref()),
+            executable,
+            count: 1,
+            varied: false,
+            caller: notification.caller().ok(),
+            approximation: None,
+        });
+        Noticed::Refused(action, self.rows.last_mut())
+    }
+
+    /// In the order in which they came.
+    pub fn rows(&self) -> &[Refusal] {
+        &self.rows
+    }
+
+    /// How many calls in all.
+    pub fn total(&self) -> u64 {
+        self.rows.iter().map(|row| row.count).sum::<u64>() + self.beyond
+    }
+
+    /// Why something that the program did went otherwise than under `run`, if it did.
+    pub fn own_listener(&self) -> Option<String> {
+        let executable = self.own_listener.as_ref()?;
+        let name = crate::report::printable_name(&executable.to_string_lossy());
+        Some(format!(
+            "{name} asked for a listener of a filter of its own; the kernel allows one in a chain of filters, and callgate has it here, so the program got EBUSY. What it did after that says nothing about the profile"
+        ))
+    }
+}
+
+impl Refusal {
+    /// How the process of the first of these calls ended.
+    pub fn end(&self) -> End {
+        self.caller.as_ref().map_or(End::Unknown, Caller::end)
+    }
+}
+
+/// The program that calls.
+fn executable(notification: &Notification<'_>) -> Option<PathBuf> {
+    let path = fs::read_link(format!("/proc/{}/exe", notification.thread()?)).ok()?;
+    notification.is_waiting().then_some(path)
+}

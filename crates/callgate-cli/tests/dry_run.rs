@@ -1,0 +1,103 @@
+//! `callgate run --dry-run`: nothing is refused, and what would have been is told.
+
+#![cfg(target_os = "linux")]
+
+mod common;
+
+use common::{Scratch, root_for};
+
+const NO_MKDIR: &str = r#"{
+  "defaultAction": "SCMP_ACT_ALLOW",
+  "syscalls": [
+    { "names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_KILL_PROCESS" },
+    { "names": ["rmdir", "unlinkat"], "action": "SCMP_ACT_ERRNO", "errnoRet": 37 }
+  ]
+}
+"#;
+
+fn dry(scratch: &Scratch, script: &str) -> common::Outcome {
+    scratch.file("p.json", NO_MKDIR);
+    scratch.callgate(&["run", "--profile", "p.json", "--dry-run", "--", "sh", "-c", script]).run()
+}
+
+#[test]
+fn what_would_be_refused_runs_and_is_listed_once() {
+    let scratch = Scratch::new();
+    dry(&scratch, "mkdir made && mkdir made/too; echo said; exit 6").is_like(
+        6,
+        "said\n",
+        "\
+would be refused   mkdir(\"made\"*, 0777) kills the process  …2 times, not all with these arguments
+  by      p.json: refused by name (entry 0, p.json:4:5)
+  from    …mkdir+0x…, through libc mkdir()
+note: * was read from the program's memory …
+note: 2 calls would have been refused
+",
+    );
+    assert!(scratch.join("made/too").is_dir());
+}
+
+#[test]
+fn nothing_refused_is_said() {
+    let scratch = Scratch::new();
+    dry(&scratch, "exit 3").is(3, "", "note: nothing would have been refused\n");
+}
+
+#[test]
+fn an_ordinary_user_can_too() {
+    let scratch = Scratch::new();
+    scratch.file("p.json", NO_MKDIR);
+    let args = ["run", "--profile", "p.json", "--dry-run", "--", "mkdir", "made"];
+    scratch.callgate_as_user(&args).run().is_like(
+        0,
+        "",
+        "would be refused   mkdir(\"made\"*, 0777) kills the process …\n…note: 1 call would have been refused\n",
+    );
+    assert!(scratch.join("made").is_dir());
+}
+
+#[test]
+fn a_profile_that_would_not_let_the_command_start_is_told_and_it_starts() {
+    let scratch = Scratch::new();
+    scratch.file("p.json", r#"{ "defaultAction": "SCMP_ACT_ERRNO" }"#);
+    let outcome =
+        scratch.callgate(&["run", "--profile", "p.json", "--dry-run", "--", "echo", "said"]).run();
+    assert_eq!((outcome.status, outcome.stdout.as_str()), (0, "said\n"), "{}", outcome.stderr);
+    assert!(
+        outcome.stderr.starts_with("warning: p.json: the command could not be started: `execve`")
+    );
+    for call in ["execve(", "openat(", "exit_group(0) = EPERM"] {
+        assert!(outcome.stderr.contains(&format!("would be refused   {call}")), "{call}");
+    }
+}
+
+#[test]
+fn a_daemon_that_is_left_is_listed_too() {
+    let scratch = Scratch::new();
+    let outcome = dry(&scratch, "(sleep 0.2; mkdir late) > /dev/null & exit 0");
+    assert_eq!(outcome.status, 0);
+    assert!(outcome.stderr.contains("would be refused   mkdir(\"late\"*"), "{}", outcome.stderr);
+    assert!(scratch.join("late").is_dir());
+}
+
+#[test]
+fn capabilities_are_taken_as_without_it() {
+    if !root_for("capabilities under --dry-run for") {
+        return;
+    }
+    let scratch = Scratch::new();
+    let status = |dry: &[&str]| {
+        let args = [&["run"], dry, &["--", "grep", "CapPrm", "/proc/self/status"]].concat();
+        scratch.callgate(&args).run().stdout
+    };
+    assert_eq!(status(&["--dry-run"]), status(&[]));
+}
+
+#[test]
+fn it_goes_with_no_strict_mode_and_no_log() {
+    let scratch = Scratch::new();
+    for option in ["--strict", "--log"] {
+        let outcome = scratch.callgate(&["run", "--dry-run", option, "--", "true"]).run();
+        outcome.is_like(125, "", "error: …cannot be used with…");
+    }
+}

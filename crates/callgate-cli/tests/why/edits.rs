@@ -1,0 +1,90 @@
+//! The smallest edit, and `--fix`.
+
+use super::{NO_MKDIR, prepared};
+use crate::common::Scratch;
+
+#[test]
+fn the_edit_is_written_and_the_rest_of_the_file_stays() {
+    let Some(scratch) = prepared() else { return };
+    let args = ["why", "--profile", "no-mkdir.json", "--fix", "--", "./make", "plain"];
+    scratch.callgate(&args).run().is_like(
+        7,
+        "",
+        "refused   …\nnote: no-mkdir.json: 1 edit written; run it again\n",
+    );
+    let text = String::from_utf8(scratch.read("no-mkdir.json")).expect("text");
+    assert_eq!(text, NO_MKDIR.replace("\"mkdir\", \"mkdirat\"", "\"mkdir\""));
+    // Now nothing is refused, so the program's own check fails; and the file stays.
+    let outcome = scratch.callgate(&args).run();
+    assert_eq!((outcome.status, scratch.join("made").is_dir()), (1, true));
+    assert_eq!(scratch.read("no-mkdir.json"), text.as_bytes());
+}
+
+#[test]
+fn a_call_is_allowed_with_the_flags_that_it_had_and_no_others() {
+    let scratch = Scratch::new();
+    let own = scratch.callgate(&["convert", "docker-default", "--to", "docker", "-o", "my.json"]);
+    own.run().is(0, "", "");
+    let before = String::from_utf8(scratch.read("my.json")).expect("text");
+    let fix = |command: &[&str]| {
+        scratch
+            .callgate(
+                &[&["why", "--profile", "my.json", "--cap-drop", "ALL", "--fix", "--"], command]
+                    .concat(),
+            )
+            .run()
+    };
+    assert_eq!(fix(&["unshare", "-U", "true"]).status, 1);
+    let after = String::from_utf8(scratch.read("my.json")).expect("text");
+    let added = r#"{ "names": ["unshare"], "action": "SCMP_ACT_ALLOW", "args": [{ "index": 0, "value": 268435456, "op": "SCMP_CMP_EQ" }] }"#;
+    assert!(after.contains(added), "{after}");
+    // One line more, and a comma.
+    let lines = |text: &str| text.lines().count();
+    assert_eq!(lines(&after), lines(&before) + 1);
+    let none = ["eval", "my.json", "--cap", "none", "--"];
+    let eval = |flag| scratch.callgate(&[&none[..], &["unshare", flag]].concat()).run().status;
+    assert_eq!((eval("CLONE_NEWUSER"), eval("CLONE_NEWNS")), (0, 1));
+}
+
+#[test]
+fn what_is_no_file_of_the_users_is_not_changed() {
+    let Some(scratch) = prepared() else { return };
+    let fix = |profile: &str| {
+        scratch.callgate(&["why", "--profile", profile, "--fix", "--", "./make", "plain"]).run()
+    };
+    fix("docker-default").is_like(
+        125,
+        "",
+        "error: docker-default is no file that --fix could change; `callgate convert docker-default …\n",
+    );
+    scratch.callgate(&["compile", "no-mkdir.json", "-o", "filter.bpf"]).run();
+    let before = scratch.read("filter.bpf");
+    fix("filter.bpf").is_like(
+        125,
+        "",
+        "error: filter.bpf: --fix: no edit: a program has no entries…\n",
+    );
+    assert_eq!(scratch.read("filter.bpf"), before);
+}
+
+#[test]
+fn all_edits_are_written_or_none() {
+    let Some(scratch) = prepared() else { return };
+    // Of an only entry with an only name there is nothing to be left.
+    let text = r#"{ "defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{ "names": ["mkdirat"], "action": "SCMP_ACT_ERRNO", "errnoRet": 37 }] }"#;
+    scratch.file("one.json", text);
+    scratch.callgate(&["why", "--profile", "one.json", "--fix", "--", "./make", "plain"]).run().is_like(
+        125,
+        "",
+        "refused   …  allow   no single edit: …\n…error: one.json: nothing was written, as for 1 of 1 kind of call there is no edit\n",
+    );
+    assert_eq!(scratch.read("one.json"), text.as_bytes());
+    // A file that is changed while the command runs is somebody else's by then.
+    let script = "./make plain; echo >> no-mkdir.json";
+    scratch.callgate(&["why", "--profile", "no-mkdir.json", "--fix", "--", "sh", "-c", script]).run().is_like(
+        125,
+        "",
+        "…error: no-mkdir.json: nothing was written, as the file has changed since it was read\n",
+    );
+    assert_eq!(scratch.read("no-mkdir.json"), format!("{NO_MKDIR}\n").as_bytes());
+}
