@@ -54,7 +54,6 @@ mod entry;
 mod errno;
 mod fields;
 mod reader;
-mod report;
 mod words;
 mod writer;
 

@@ -1,4 +1,4 @@
-//! Gathers what the readers of plain texts find, in bounded memory, and words it alike.
+//! Gathers what readers find, in bounded memory, and words it alike.
 
 use alloc::{format, vec::Vec};
 
@@ -30,7 +30,7 @@ impl Report {
     pub fn error(&mut self, make: impl FnOnce() -> Diagnostic) {
         self.errors += 1;
         if self.errors <= MOST {
-            self.diagnostics.push(make());
+            self.push(Severity::Error, make());
         }
     }
 
@@ -38,7 +38,7 @@ impl Report {
     pub fn warning(&mut self, make: impl FnOnce() -> Diagnostic) {
         self.warnings += 1;
         if self.warnings <= MOST {
-            self.diagnostics.push(make());
+            self.push(Severity::Warning, make());
         }
     }
 
@@ -52,11 +52,22 @@ impl Report {
 
     /// Adds a note; the readers have few.
     pub fn note(&mut self, note: Diagnostic) {
-        self.diagnostics.push(note);
+        self.push(Severity::Note, note);
     }
 
-    /// The outcome of reading: the policy, if there is no error.
-    pub fn into_reading(mut self, policy: Option<Policy>) -> Reading {
+    pub fn has_errors(&self) -> bool {
+        self.errors > 0
+    }
+
+    /// The outcome of reading a format that is no JSON: the policy, if there is no error.
+    pub fn into_reading(self, policy: Option<Policy>) -> Reading {
+        let policy = policy.filter(|_| !self.has_errors());
+        let diagnostics = self.into_diagnostics();
+        Reading { policy, salvaged: None, dialect: None, diagnostics }
+    }
+
+    /// Everything in the order of the text, behind the notes about the text as a whole.
+    pub fn into_diagnostics(mut self) -> Vec<Diagnostic> {
         self.diagnostics.sort_by_key(|diagnostic| {
             let place = diagnostic.primary().map(|label| label.span.start);
             (diagnostic.severity > Severity::Note, place)
@@ -68,8 +79,12 @@ impl Report {
                 format!("{errors} more errors and {warnings} more warnings are not shown");
             self.diagnostics.push(Diagnostic::note("not-shown", message));
         }
-        let policy = policy.filter(|_| self.errors == 0);
-        Reading { policy, salvaged: None, dialect: None, diagnostics: self.diagnostics }
+        self.diagnostics
+    }
+
+    fn push(&mut self, severity: Severity, diagnostic: Diagnostic) {
+        debug_assert_eq!(diagnostic.severity, severity);
+        self.diagnostics.push(diagnostic);
     }
 }
 

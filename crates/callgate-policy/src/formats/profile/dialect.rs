@@ -9,7 +9,7 @@ use crate::{
     json::{Kind, Value},
 };
 
-use super::{fields::folds_to, report::Report};
+use super::{super::report::Report, fields::folds_to};
 
 /// The profile in a text, and whose it is.
 pub(super) struct Located<'d> {

@@ -12,7 +12,7 @@ use crate::{
 };
 
 use super::{
-    report::Report,
+    super::report::Report,
     words::{Holds, Key, Keys},
 };
 

@@ -14,11 +14,10 @@ use crate::{
 };
 
 use super::{
-    super::Reading,
+    super::{Reading, report::Report},
     dialect::{self, Located, first_byte},
     errno::DEFAULT_ERRNO,
     fields::{Fields, Member},
-    report::Report,
     words,
 };
 
