@@ -7,6 +7,7 @@
 //! | read and write the format | [`Recording::read`], [`Recording::to_text`] |
 //! | watch a command | [`method`], [`ebpf`], [`notify`] (on Linux), [`Known`] |
 //! | read what strace printed | [`strace`] |
+//! | read calls that people or strace wrote, one by one | [`calls`] |
 //! | read records of the audit log | [`audit`] (on Linux) |
 //! | make a profile | [`profile`] |
 //!
@@ -22,6 +23,7 @@
 
 #[cfg(target_os = "linux")]
 pub mod audit;
+pub mod calls;
 #[cfg(target_os = "linux")]
 pub mod ebpf;
 mod format;
@@ -34,7 +36,7 @@ mod recorder;
 mod recording;
 pub mod strace;
 mod values;
-pub mod words;
+mod words;
 
 pub use crate::{
     format::{FORMAT_VERSION, FormatError, Reading},
