@@ -53,6 +53,9 @@ impl Words {
         if word.starts_with(['"', '{', '[']) {
             return None;
         }
+        if !word.contains(' ') {
+            return self.value(abi, word);
+        }
         let word = word.split(" /*").next().unwrap_or_default();
         word.split(" or ").find_map(|word| self.value(abi, word.trim()))
     }
