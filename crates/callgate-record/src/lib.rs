@@ -9,6 +9,7 @@
 //! | read what strace printed | [`strace`] |
 //! | read calls that people or strace wrote, one by one | [`calls`] |
 //! | read records of the audit log | [`audit`] (on Linux) |
+//! | find a running container | [`container`] (on Linux) |
 //! | make a profile | [`profile`] |
 //!
 //! A recording is a set of runs, and a run a set of facts that only grow: how often an executable
@@ -24,6 +25,8 @@
 #[cfg(target_os = "linux")]
 pub mod audit;
 pub mod calls;
+#[cfg(target_os = "linux")]
+pub mod container;
 #[cfg(target_os = "linux")]
 pub mod ebpf;
 mod format;
