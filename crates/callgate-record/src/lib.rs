@@ -7,7 +7,9 @@
 //! | read and write the format | [`Recording::read`], [`Recording::to_text`] |
 //! | watch a command | [`method`], [`ebpf`], [`notify`] (on Linux), [`Known`] |
 //! | read what strace printed | [`strace`] |
+//! | read calls that people or strace wrote, one by one | [`calls`] |
 //! | read records of the audit log | [`audit`] (on Linux) |
+//! | find a running container | [`container`] (on Linux) |
 //! | make a profile | [`profile`] |
 //!
 //! A recording is a set of runs, and a run a set of facts that only grow: how often an executable
@@ -22,6 +24,9 @@
 
 #[cfg(target_os = "linux")]
 pub mod audit;
+pub mod calls;
+#[cfg(target_os = "linux")]
+pub mod container;
 #[cfg(target_os = "linux")]
 pub mod ebpf;
 mod format;
@@ -34,7 +39,7 @@ mod recorder;
 mod recording;
 pub mod strace;
 mod values;
-pub mod words;
+mod words;
 
 pub use crate::{
     format::{FORMAT_VERSION, FormatError, Reading},

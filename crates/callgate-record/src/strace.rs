@@ -4,11 +4,14 @@ mod line;
 
 use std::collections::BTreeMap;
 
-use callgate_bpf::SeccompData;
 use callgate_syscalls::{Abi, errno, syscall};
 
-use self::line::{Event, Line, Time, string};
-use crate::{Arguments, End, Observation, Recorder, words};
+pub(crate) use self::line::{Event, Line};
+use self::line::{Time, string};
+use crate::{
+    Arguments, End, Observation, Recorder,
+    words::{self, Words},
+};
 
 /// Reads what `strace` or `strace -f` printed, with any of its options on times and descriptors,
 /// into a run. `abi` is the machine's own; threads in another mode are told apart by what strace
@@ -22,8 +25,14 @@ use crate::{Arguments, End, Observation, Recorder, words};
 /// When no line of the text is a call: then it is no trace.
 pub fn read(abi: Abi, text: &[u8], recorder: &mut Recorder) -> Result<(), String> {
     let text = String::from_utf8_lossy(text);
-    let mut reader =
-        Reader { abi, recorder, threads: BTreeMap::new(), clock: Clock::default(), calls: 0 };
+    let mut reader = Reader {
+        abi,
+        recorder,
+        threads: BTreeMap::new(),
+        words: Words::default(),
+        clock: Clock::default(),
+        calls: 0,
+    };
     for line in text.lines() {
         reader.line(&Line::parse(line));
     }
@@ -41,55 +50,11 @@ pub fn read(abi: Abi, text: &[u8], recorder: &mut Recorder) -> Result<(), String
     Ok(())
 }
 
-/// Calls, one on a line: words (`socket 40 1 0`), or what strace prints. Arguments that are neither
-/// a number nor a constant of known name count as 0.
-///
-/// # Errors
-///
-/// Names the line of a call that the ABI has not.
-pub fn calls(abi: Abi, file: &str, text: &str) -> Result<Vec<SeccompData>, String> {
-    let mut calls = Vec::new();
-    let mut modes = BTreeMap::new();
-    for (index, line) in text.lines().enumerate() {
-        let place = |error: String| format!("{file}:{}: {error}", index + 1);
-        let Line { thread, event, .. } = Line::parse(line);
-        match event {
-            Event::Call { name, arguments, .. } => {
-                let abi = modes.get(&thread).copied().unwrap_or(abi);
-                let mut data =
-                    SeccompData::new(abi.audit(), words::number(abi, name).map_err(place)?);
-                let registers = plain_registers(abi, &arguments);
-                data.args = registers.map(Option::unwrap_or_default);
-                calls.push(data);
-            }
-            Event::Mode { thread, mode } => {
-                modes.insert(thread, abi_of_mode(abi, mode));
-            }
-            Event::Other(text) if !text.starts_with(['<', '.', '+', '-']) => {
-                let line: Vec<&str> = line.split_whitespace().collect();
-                calls.push(words::call(abi, &line).map_err(place)?);
-            }
-            Event::Resumed { .. } | Event::Nothing | Event::Other(_) => {}
-        }
-    }
-    Ok(calls)
-}
-
-/// The arguments as they stand, whatever the call's registers really are.
-fn plain_registers(abi: Abi, arguments: &[&str]) -> [Option<u64>; 6] {
-    let mut registers = [None; 6];
-    for (register, word) in registers.iter_mut().zip(arguments) {
-        // `name=value` of clone and others.
-        let word = word.split_once('=').map_or(*word, |(_, value)| value);
-        *register = value(abi, word);
-    }
-    registers
-}
-
 struct Reader<'r> {
     abi: Abi,
     recorder: &'r mut Recorder,
     threads: BTreeMap<Option<u32>, Thread>,
+    words: Words,
     clock: Clock,
     calls: u64,
 }
@@ -168,6 +133,10 @@ impl Reader<'_> {
             Event::Mode { thread, mode } => {
                 let abi = abi_of_mode(self.abi, mode);
                 self.thread(thread.or(line.thread)).abi = abi;
+                // While there is one thread, strace doesn't put its number before a call.
+                if let Some(alone) = self.threads.get_mut(&None) {
+                    alone.abi = abi;
+                }
             }
             Event::Nothing | Event::Other(_) => {}
         }
@@ -228,7 +197,7 @@ impl Reader<'_> {
         }
         match words::number(abi, &call.name) {
             Ok(number) => {
-                let arguments = registers(abi, &call.name, &words);
+                let arguments = registers(&mut self.words, abi, &call.name, &words);
                 self.recorder.observe(&observation(number, arguments));
             }
             Err(_) if abi.multiplexer(&call.name).is_some() => {}
@@ -240,7 +209,7 @@ impl Reader<'_> {
 }
 
 /// The registers of a call, as far as what strace prints tells.
-fn registers(abi: Abi, name: &str, words: &[&str]) -> Arguments {
+fn registers(values: &mut Words, abi: Abi, name: &str, words: &[&str]) -> Arguments {
     let Some(call) = syscall(name) else {
         return Arguments::Unknown;
     };
@@ -258,16 +227,10 @@ fn registers(abi: Abi, name: &str, words: &[&str]) -> Arguments {
             _ => (Some(index), *word),
         };
         if let Some(register) = at.and_then(|at| registers.get_mut(at)) {
-            *register = value(abi, word);
+            *register = values.printed(abi, word);
         }
     }
     Arguments::Registers(registers)
-}
-
-/// A word as strace prints it: constants, perhaps of two names, with remarks.
-fn value(abi: Abi, word: &str) -> Option<u64> {
-    let word = word.split(" /*").next().unwrap_or_default();
-    word.split(" or ").find_map(|word| words::value(abi, word.trim()))
 }
 
 fn is_fork(name: &str) -> bool {
@@ -287,7 +250,7 @@ fn failure(abi: Abi, result: &str) -> Option<u16> {
 }
 
 /// The ABI of a mode's name on a machine.
-fn abi_of_mode(native: Abi, mode: &str) -> Abi {
+pub(crate) fn abi_of_mode(native: Abi, mode: &str) -> Abi {
     let mut companions = native.companions().iter().copied();
     let found = match mode {
         "x32" => companions.find(|abi| *abi == Abi::X32),
@@ -312,22 +275,6 @@ mod tests {
         let call = Call { abi, number: abi.number(name).unwrap() };
         let of_call = run.facts.iter().filter(|(key, _)| key.call == call);
         of_call.map(|(key, fact)| (key.executable.clone(), fact.count)).collect()
-    }
-
-    #[test]
-    fn lines_of_strace_are_calls() {
-        let text = "\
-execve(\"/bin/ls\", [\"ls\", \"a)b\"], 0x7ffd /* 20 vars */) = 0
-[pid  12] openat(AT_FDCWD, \"/etc/passwd\", O_RDONLY|O_CLOEXEC) = 3
-77 clone(child_stack=NULL, flags=CLONE_NEWUSER|SIGCHLD) = -1 EPERM
-77 +++ exited with 0 +++
-socket 40 1 0
-";
-        let calls = calls(Abi::X86_64, "calls", text).unwrap();
-        let numbers: Vec<u32> = calls.iter().map(|call| call.nr.0).collect();
-        assert_eq!(numbers, [59, 257, 56, 41]);
-        assert_eq!(calls[1].args[2], 0o2000000);
-        assert_eq!(calls[3].args[..3], [40, 1, 0]);
     }
 
     #[test]
@@ -371,6 +318,17 @@ socket 40 1 0
         assert_eq!(made(&run, Abi::X86_64, "getpid").len(), 1);
         assert_eq!(made(&run, Abi::X86, "socketcall").len(), 1);
         assert_eq!(made(&run, Abi::X86, "socket").len(), 1);
+    }
+
+    #[test]
+    fn a_thread_alone_has_a_mode_without_a_number() {
+        let run = run("\
+execve(\"./t32\", [\"t32\"], 0x1) = 0
+[ Process PID=10 runs in 32 bit mode. ]
+getpid() = 10
+");
+        assert_eq!(made(&run, Abi::X86, "getpid").len(), 1);
+        assert_eq!(made(&run, Abi::X86_64, "getpid").len(), 0);
     }
 
     #[test]

@@ -1,38 +1,22 @@
-//! Calls as people write them: a name and numbers or constants.
+//! The words of a call as people and strace write it: its name, numbers and constants.
 
-use callgate_bpf::{SeccompData, SyscallNr};
+use std::collections::{BTreeMap, HashMap};
+
+use callgate_bpf::SyscallNr;
 use callgate_policy::suggest;
 use callgate_syscalls::{Abi, constants, syscall};
 
-/// A call from words: a name or number, and arguments.
+/// The number of a call by its name, or by itself.
 ///
 /// # Errors
 ///
-/// A sentence, when the ABI has no such call, or a word is neither a number nor a constant.
-pub fn call(abi: Abi, words: &[impl AsRef<str>]) -> Result<SeccompData, String> {
-    let Some((name, arguments)) = words.split_first() else {
-        return Err("no system call is named".to_owned());
-    };
-    let name = name.as_ref();
-    let mut data = SeccompData::new(abi.audit(), number(abi, name)?);
-    if arguments.len() > data.args.len() {
-        return Err(format!("{name}: {} arguments, and a call has six at most", arguments.len()));
-    }
-    for (index, word) in arguments.iter().enumerate() {
-        let word = word.as_ref();
-        data.args[index] = value(abi, word)
-            .ok_or_else(|| format!("{name}: `{word}` is neither a number nor a known constant"))?;
-    }
-    Ok(data)
-}
-
-/// The number of a call by its name, or by itself.
-pub(crate) fn number(abi: Abi, name: &str) -> Result<SyscallNr, String> {
+/// A sentence, when the ABI has no such call.
+pub fn number(abi: Abi, name: &str) -> Result<SyscallNr, String> {
     // strace has this form for calls that it doesn't know.
     if let Some(value) = integer(name.strip_prefix("syscall_").unwrap_or(name)) {
         return u32::try_from(value)
             .map(SyscallNr)
-            .map_err(|_| format!("`{name}` is wider than a system call number"));
+            .map_err(|_| format!("`{}` is wider than a system call number", shown(name)));
     }
     abi.number(name).ok_or_else(|| {
         if syscall(name).is_some() {
@@ -40,17 +24,64 @@ pub(crate) fn number(abi: Abi, name: &str) -> Result<SyscallNr, String> {
         }
         let near = suggest::syscall(name);
         let hint = near.map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
-        format!("no architecture has a system call `{name}`{hint}")
+        format!("no architecture has a system call `{}`{hint}", shown(name))
     })
 }
 
-/// A number, or constants joined by `|`.
-pub(crate) fn value(abi: Abi, word: &str) -> Option<u64> {
-    word.split('|').map(str::trim).try_fold(0, |sum, part| {
-        let value =
-            integer(part).or_else(|| constants::value_on(abi, part)).or_else(|| protocol(part))?;
-        Some(sum | value)
-    })
+/// Reads the values of words, and remembers the constants that were asked for, since finding one
+/// takes longer than all else.
+#[derive(Debug, Default)]
+pub struct Words {
+    constants: BTreeMap<Abi, HashMap<String, Option<u64>>>,
+}
+
+impl Words {
+    /// A number, or constants joined by `|`.
+    pub fn value(&mut self, abi: Abi, word: &str) -> Option<u64> {
+        // Most words are one number.
+        integer(word).or_else(|| {
+            word.split('|').map(str::trim).try_fold(0, |sum, part| {
+                let value = integer(part).or_else(|| self.constant(abi, part))?;
+                Some(sum | value)
+            })
+        })
+    }
+
+    /// A word as strace prints it: constants, perhaps of two names, with remarks.
+    pub fn printed(&mut self, abi: Abi, word: &str) -> Option<u64> {
+        // Most words of strace are texts, structures and numbers.
+        if word.starts_with(['"', '{', '[']) {
+            return None;
+        }
+        if !word.contains(' ') {
+            return self.value(abi, word);
+        }
+        let word = word.split(" /*").next().unwrap_or_default();
+        word.split(" or ").find_map(|word| self.value(abi, word.trim()))
+    }
+
+    fn constant(&mut self, abi: Abi, name: &str) -> Option<u64> {
+        let letter = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
+        if !name.bytes().all(letter) {
+            return None;
+        }
+        let known = self.constants.entry(abi).or_default();
+        if let Some(&value) = known.get(name) {
+            return value;
+        }
+        let value = constants::value_on(abi, name).or_else(|| protocol(name));
+        known.insert(name.to_owned(), value);
+        value
+    }
+}
+
+/// As much of a word as a message repeats.
+pub fn shown(word: &str) -> String {
+    const LONGEST: usize = 48;
+    match word.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}…", &word[..end]),
+        None => word.to_owned(),
+    }
 }
 
 /// Protocols of a socket (`include/uapi/linux/in.h`, `netlink.h`): their meaning hangs on the
@@ -75,16 +106,16 @@ fn protocol(name: &str) -> Option<u64> {
     })
 }
 
-pub(crate) fn integer(word: &str) -> Option<u64> {
-    if let Some(rest) = word.strip_prefix('-') {
-        return integer(rest).map(u64::wrapping_neg);
-    }
-    match word.as_bytes() {
-        [b'0', b'x' | b'X', ..] => u64::from_str_radix(&word[2..], 16).ok(),
-        [b'0', _, ..] => u64::from_str_radix(&word[1..], 8).ok(),
-        [b'0'..=b'9', ..] => word.parse().ok(),
-        _ => None,
-    }
+fn integer(word: &str) -> Option<u64> {
+    let (negative, word) = word.strip_prefix('-').map_or((false, word), |rest| (true, rest));
+    let (radix, digits) = match word.as_bytes() {
+        [b'0', b'x' | b'X', ..] => (16, &word[2..]),
+        [b'0', _, ..] => (8, &word[1..]),
+        _ => (10, word),
+    };
+    // The standard library would take a sign here.
+    let value = u64::from_str_radix(digits, radix).ok().filter(|_| !digits.starts_with('+'))?;
+    Some(if negative { value.wrapping_neg() } else { value })
 }
 
 #[cfg(test)]
@@ -93,11 +124,47 @@ mod tests {
 
     #[test]
     fn words_are_numbers_or_constants() {
-        assert_eq!(value(Abi::X86_64, "-1"), Some(u64::MAX));
-        assert_eq!(value(Abi::X86_64, "0x10|CLONE_NEWUSER"), Some(0x1000_0010));
-        assert_eq!(value(Abi::X86_64, "017"), Some(15));
-        assert_eq!(value(Abi::X86_64, "\"text\""), None);
-        assert_eq!(value(Abi::X86_64, "--+1"), None);
+        let mut words = Words::default();
+        for (word, value) in [
+            ("-1", Some(u64::MAX)),
+            ("0x10|CLONE_NEWUSER", Some(0x1000_0010)),
+            // A second time, from what is remembered.
+            ("CLONE_NEWUSER", Some(0x1000_0000)),
+            ("017", Some(15)),
+            ("\"text\"", None),
+            ("CLONE_NEWUSE", None),
+            ("--1", None),
+            ("--+1", None),
+            ("+1", None),
+            ("0x+1", None),
+            ("0x", None),
+            ("-", None),
+            ("", None),
+            (&"-".repeat(1_000_000), None),
+        ] {
+            assert_eq!(words.value(Abi::X86_64, word), value, "{}", shown(word));
+        }
         assert_eq!(number(Abi::X86_64, "syscall_0x1f4"), Ok(SyscallNr(500)));
+    }
+
+    #[test]
+    fn remarks_and_second_names_of_strace_are_passed_over() {
+        let mut words = Words::default();
+        for (word, value) in [
+            ("0x7ffd /* 20 vars */", Some(0x7ffd)),
+            ("TCGETS or SNDCTL_TMR_TIMEBASE", Some(0x5401)),
+            ("\"0\"", None),
+            ("{sa_family=AF_UNIX}", None),
+        ] {
+            assert_eq!(words.printed(Abi::X86_64, word), value, "{word}");
+        }
+    }
+
+    #[test]
+    fn constants_are_those_of_the_abi() {
+        let mut words = Words::default();
+        let abis = [Abi::X86_64, Abi::Aarch64, Abi::X86_64];
+        let values = abis.map(|abi| words.value(abi, "O_DIRECTORY"));
+        assert_eq!(values, [Some(0o200000), Some(0o40000), Some(0o200000)]);
     }
 }

@@ -1,6 +1,5 @@
 //! `callgate eval`: what a filter answers to a call, and why.
 
-pub mod calls;
 mod judge;
 
 use std::{
@@ -10,6 +9,7 @@ use std::{
 };
 
 use callgate_bpf::{Program, RawAction, SeccompData, Traced, disasm::Listing};
+use callgate_record::calls;
 use callgate_verdict::Manager;
 use clap::Args as ClapArgs;
 use schemars::JsonSchema;

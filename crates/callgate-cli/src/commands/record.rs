@@ -17,7 +17,7 @@ use crate::{report, target::parse_abi};
 
 const USAGE: &str = "\
 callgate record [OPTIONS] -o <FILE> -- <COMMAND>...
-       callgate record [OPTIONS] -o <FILE> --pid <N> | --cgroup <PATH>
+       callgate record [OPTIONS] -o <FILE> --pid <N> | --cgroup <PATH> | --container <ID>
        callgate record [OPTIONS] -o <FILE> --from-strace <FILE> | --from-audit <FILE>";
 
 const AFTER_HELP: &str = "\
@@ -32,13 +32,14 @@ not. Where callgate may not keep them, setuid programs gain no privilege meanwhi
 that wants a notification filter of its own gets EBUSY.
 
 Exit status: the command's own, 128+N for signal N, 125 callgate failed, 126 not executable, 127 not
-found. Of a process, a cgroup or files 0, or 2 for an error.
+found. Of a process, a cgroup, a container or files 0, or 2 for an error.
 
 Examples:
   callgate record -o web.rec -- nginx -g 'daemon off;'
   callgate record -o web.rec --warm-up -- ./test-suite
   callgate record -o more.rec --on-top-of docker-default -- ./server
   callgate record -o web.rec --pid 4711 --for 600
+  callgate record -o web.rec --container web
   callgate record -o web.rec --from-strace trace.txt
   callgate record -o web.rec --from-audit /var/log/audit/audit.log";
 
@@ -46,7 +47,7 @@ Examples:
 #[derive(ClapArgs, Debug)]
 #[command(after_help = AFTER_HELP, override_usage = USAGE)]
 #[command(group(clap::ArgGroup::new("what").required(true).multiple(true)
-    .args(["command", "pid", "cgroup", "from_strace", "from_audit"])))]
+    .args(["command", "pid", "cgroup", "container", "from_strace", "from_audit"])))]
 pub struct Args {
     /// The recording; further runs are added to it
     #[arg(short, long, value_name = "FILE")]
@@ -88,7 +89,18 @@ pub struct Args {
     )]
     cgroup: Option<PathBuf>,
 
-    /// Stop recording a process or cgroup after this time
+    /// Record a running container of runc, crun, Podman, Docker, containerd or CRI-O until it
+    /// ends or Ctrl-C: its id, the beginning of one, a name that Podman or Docker gave it, or its
+    /// folder below the --root of runc or crun; eBPF
+    #[arg(
+        long,
+        value_name = "ID",
+        conflicts_with_all = ["command", "pid", "cgroup", "from_strace", "from_audit", "on_top_of",
+            "warm_up", "args", "start_up"]
+    )]
+    container: Option<String>,
+
+    /// Stop recording a process, cgroup or container after this time
     #[arg(long = "for", value_name = "SECONDS", conflicts_with_all = ["command", "from_strace", "from_audit"])]
     time: Option<u32>,
 
@@ -141,7 +153,7 @@ pub fn main(_: Args) -> ExitCode {
 pub fn main(args: Args) -> ExitCode {
     use super::{Failure, run::OWN_ERROR};
 
-    let running = args.pid.is_some() || args.cgroup.is_some();
+    let running = args.pid.is_some() || args.cgroup.is_some() || args.container.is_some();
     let (result, own_error) = if running {
         (command::attach(&args).map(|()| 0), 2)
     } else if args.command.is_empty() {

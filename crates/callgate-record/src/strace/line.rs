@@ -91,10 +91,9 @@ fn event(rest: &str) -> Event<'_> {
     match rest.split_once('(') {
         Some((name, behind)) if !name.is_empty() && name.bytes().all(named) => {
             // A message of strace's own can break the line of a call.
-            let (behind, broken) = match behind.find("strace: Process ") {
-                Some(at) if behind.ends_with(" attached") => (&behind[..at], true),
-                _ => (behind, false),
-            };
+            let attached = behind.ends_with(" attached");
+            let message = attached.then(|| behind.find("strace: Process ")).flatten();
+            let (behind, broken) = message.map_or((behind, false), |at| (&behind[..at], true));
             let (behind, unfinished) = match behind.strip_suffix("<unfinished ...>") {
                 Some(behind) => (behind.trim_end(), true),
                 None => (behind, broken),
@@ -160,32 +159,34 @@ fn result(behind: &str) -> Option<&str> {
 /// within brackets, braces or quotes is one argument, and so is a descriptor with its `<path>`.
 fn arguments(text: &str) -> (Vec<&str>, Option<&str>) {
     let (mut depth, mut quoted, mut escaped, mut path) = (0usize, false, false, false);
-    let (mut start, mut found) = (0, Vec::new());
-    let mut before = ' ';
+    // Most calls have no more.
+    let (mut start, mut found) = (0, Vec::with_capacity(6));
+    let mut before = b' ';
     let mut end = None;
-    for (at, c) in text.char_indices() {
-        match c {
+    // Everything that is looked for is ASCII, which no other character has a byte of.
+    for (at, byte) in text.bytes().enumerate() {
+        match byte {
             _ if escaped => escaped = false,
-            '\\' if quoted || path => escaped = true,
-            '"' if !path => quoted = !quoted,
+            b'\\' if quoted || path => escaped = true,
+            b'"' if !path => quoted = !quoted,
             _ if quoted => {}
-            '>' if path => path = before == '-',
+            b'>' if path => path = before == b'-',
             _ if path => {}
-            '<' if before.is_ascii_alphanumeric() => path = true,
-            '[' | '{' | '(' => depth += 1,
-            ')' if depth == 0 => {
+            b'<' if before.is_ascii_alphanumeric() => path = true,
+            b'[' | b'{' | b'(' => depth += 1,
+            b')' if depth == 0 => {
                 push(&text[start..at], &mut found);
                 end = Some(&text[at + 1..]);
                 break;
             }
-            ']' | '}' | ')' => depth = depth.saturating_sub(1),
-            ',' if depth == 0 => {
+            b']' | b'}' | b')' => depth = depth.saturating_sub(1),
+            b',' if depth == 0 => {
                 push(&text[start..at], &mut found);
                 start = at + 1;
             }
             _ => {}
         }
-        before = c;
+        before = byte;
     }
     if end.is_none() {
         push(&text[start..], &mut found);

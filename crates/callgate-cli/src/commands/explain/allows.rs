@@ -1,11 +1,12 @@
 //! The reverse question: whether a call can run, and else which call near to it can.
 
 use callgate_bpf::{Action, SeccompData, SyscallNr};
+use callgate_record::calls;
 use callgate_verdict::{Diagram, Manager, Predicate, TooComplex, lint::relatives};
 
 use super::{Failure, existing, one::Section, words};
 use crate::{
-    commands::{diff, eval::calls},
+    commands::diff,
     target::{SourceArgs, native},
 };
 

@@ -10,6 +10,7 @@ use std::{
 use callgate_policy::{NewerCalls, Ruleset, Target};
 use callgate_record::{
     Known, Recorder, Recording, RunId, RunInfo,
+    container::{self, Container},
     ebpf::{self, CountError, Moment, Running},
     method::{self, Method},
     notify::{self, Watch},
@@ -72,15 +73,23 @@ enum Counting {
 pub fn attach(args: &Args) -> Result<(), Failure> {
     if args.method == MethodName::Notify {
         return Err(Failure::Message(
-            "a filter cannot be put on a process from outside; --pid and --cgroup take --method ebpf"
+            "a filter cannot be put on a process from outside; --pid, --cgroup and --container take --method ebpf"
                 .to_owned(),
         ));
     }
-    let (running, name) = match (&args.pid, &args.cgroup) {
-        (Some(pid), _) => (Running::Process(*pid), format!("pid:{pid}")),
-        (None, Some(path)) => (Running::Cgroup(path), path.to_string_lossy().into_owned()),
-        (None, None) => return Err(Failure::Message("nothing is named to record".to_owned())),
+    let container = args.container.as_deref().map(container::find).transpose();
+    let container = container.map_err(|error| error.to_string())?;
+    let (running, name) = match (&args.pid, &args.cgroup, &container) {
+        (Some(pid), ..) => (Running::Process(*pid), format!("pid:{pid}")),
+        (_, Some(path), _) => (Running::Cgroup(path), path.to_string_lossy().into_owned()),
+        (.., Some(container)) => (container.running(), format!("container:{}", container.id)),
+        (None, None, None) => {
+            return Err(Failure::Message("nothing is named to record".to_owned()));
+        }
     };
+    if let Some(container) = &container {
+        tell_of(container, &name);
+    }
     let mut output = Output::open(&args.output)?;
     let info = RunInfo { command: vec![name.clone()], ..info(args, Method::Ebpf, native()?) };
     let mut recorder = Recorder::new(run_id(), info);
@@ -97,10 +106,29 @@ pub fn attach(args: &Args) -> Result<(), Failure> {
     };
     let (id, run) = recorder.finish();
     summary::print(&args.output, &output.before, id, &run);
+    if container.is_some_and(|container| !container.is_waiting) {
+        report::note(
+            "the container ran already, so its start is missing here; a recording has it that begins between `create` (of Podman `init`) and `start`",
+        );
+    }
     match written(args, unwritten) {
         Some(_) => Err(Failure::Reported),
         None => Ok(()),
     }
+}
+
+/// Says which container it is, and by what it is followed.
+fn tell_of(container: &Container, name: &str) {
+    let name = report::printable_name(name);
+    report::note(match &container.cgroup {
+        Ok(path) => {
+            format!("{name}: recording {}", report::printable_name(&path.to_string_lossy()))
+        }
+        Err(why) => format!(
+            "{name}: recording process {} and what it has started and starts, but not what is sent in from outside, as by `exec`: {why}",
+            container.init
+        ),
+    });
 }
 
 /// The kernel counts.
