@@ -37,21 +37,33 @@ pub enum Origin {
 }
 
 impl Meaning {
-    /// The rules of a profile, or as much of the meaning of programs as rules can say.
+    /// The rules of a profile, or as much of the meaning of programs as rules can say. Of a program
+    /// that does not look at the architecture they are those of the target's.
     ///
     /// # Errors
     ///
     /// When there would be too many.
-    pub fn outline(&self, manager: &mut Manager) -> Result<Outline, Failure> {
-        match &self.origin {
-            Origin::Profile { ruleset, .. } => {
-                Ok(Outline { ruleset: ruleset.clone(), beyond: Vec::new() })
-            }
-            Origin::Program(_) | Origin::Stack(_) => {
-                let outline = manager.outline(self.acted);
-                Ok(outline.map_err(|why| format!("{}: its rules are unknown: {why}", self.name))?)
-            }
+    pub fn outline(&self, context: &Context, manager: &mut Manager) -> Result<Outline, Failure> {
+        if let Origin::Profile { ruleset, .. } = &self.origin {
+            return Ok(Outline { ruleset: ruleset.clone(), beyond: Vec::new() });
         }
+        let unknown = |why: TooComplex| format!("{}: its rules are unknown: {why}", self.name);
+        let whole = manager.outline(self.acted).map_err(unknown)?;
+        if !whole.ruleset.abis.is_empty() || whole.beyond.is_empty() {
+            return Ok(whole);
+        }
+        let native = context.target.native;
+        let abis = context.target.abis.clone().unwrap_or_else(|| {
+            [native].into_iter().chain(native.companions().iter().copied()).collect()
+        });
+        let mut here = manager.constant(Action::KillThread.raw());
+        for abi in abis {
+            let calls = manager.calls_of(abi.audit()).map_err(unknown)?;
+            here = manager.choose(calls, self.acted, here).map_err(unknown)?;
+        }
+        let mut outline = manager.outline(here).map_err(unknown)?;
+        outline.beyond.extend(whole.beyond);
+        Ok(outline)
     }
 
     /// The flags for loading, as far as they are known.
@@ -135,13 +147,41 @@ impl Context {
     ///
     /// When it cannot be read, has errors, would be refused by the kernel, or is too complex.
     pub fn read(&self, manager: &mut Manager, argument: &str) -> Result<Meaning, Failure> {
-        let unknown = |error: TooComplex| format!("{argument}: its meaning is unknown: {error}");
-        let (name, raw, origin) = match Source::open(argument, self.reading.dialect())? {
+        let source = self.open(argument)?;
+        self.meaning_of(manager, source)
+    }
+
+    /// Opens a source.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be read.
+    pub fn open(&self, argument: &str) -> Result<Source, String> {
+        Source::open(argument, self.reading.dialect())
+    }
+
+    /// The program in these bytes.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel would refuse it.
+    pub fn program(&self, name: &str, bytes: &[u8]) -> Result<Program, String> {
+        Program::from_bytes(bytes, self.order, Layout::seccomp(self.order))
+            .map_err(|error| format!("{name}: the kernel would refuse it: {error}"))
+    }
+
+    /// The meaning of a source.
+    ///
+    /// # Errors
+    ///
+    /// When it has errors, would be refused by the kernel, or is too complex.
+    pub fn meaning_of(&self, manager: &mut Manager, source: Source) -> Result<Meaning, Failure> {
+        let unknown =
+            |name: &str, error: TooComplex| format!("{name}: its meaning is unknown: {error}");
+        let (name, raw, origin) = match source {
             Source::Program { name, bytes } => {
-                let layout = Layout::seccomp(self.order);
-                let program = Program::from_bytes(&bytes, self.order, layout)
-                    .map_err(|error| format!("{name}: the kernel would refuse it: {error}"))?;
-                let raw = manager.program(&program, self.shifts).map_err(unknown)?;
+                let program = self.program(&name, &bytes)?;
+                let raw = manager.program(&program, self.shifts).map_err(|e| unknown(&name, e))?;
                 (name, raw, Origin::Program(program))
             }
             Source::Stack(stack) => {
@@ -152,11 +192,11 @@ impl Context {
                 let ruleset = resolve(&mut profile, &self.reading, &self.target);
                 profile.print_diagnostics(false, "it has no meaning");
                 let ruleset = ruleset.ok_or(Failure::Reported)?;
-                let raw = manager.ruleset(&ruleset).map_err(unknown)?;
+                let raw = manager.ruleset(&ruleset).map_err(|e| unknown(&profile.name, e))?;
                 (profile.name.clone(), raw, Origin::Profile { profile, ruleset })
             }
         };
-        let acted = manager.act(raw).map_err(unknown)?;
+        let acted = manager.act(raw).map_err(|e| unknown(&name, e))?;
         Ok(Meaning { name, raw, acted, origin })
     }
 

@@ -6,5 +6,8 @@ mod text;
 
 pub use self::{
     json::{JsonDiagnostic, diagnostics as json_diagnostics},
-    text::{diagnostics, error, findings, moves_the_cursor, note, printable_name, warning},
+    text::{
+        diagnostics, error, findings, moves_the_cursor, note, printable_name, say, say_line,
+        warning,
+    },
 };

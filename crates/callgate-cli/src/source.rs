@@ -169,7 +169,10 @@ impl Profile {
                 String::new()
             };
             let name = report::printable_name(&self.name);
-            eprintln!("{name}: {}{also}; {consequence}", plural(errors, "error"));
+            report::say_line(format_args!(
+                "{name}: {}{also}; {consequence}",
+                plural(errors, "error")
+            ));
         }
     }
 }

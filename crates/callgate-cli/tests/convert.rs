@@ -308,3 +308,15 @@ fn a_filter_read_from_a_process_keeps_its_flag_and_comes_back_as_the_same_profil
     let array = scratch.callgate(&["convert", &source, "--to", "c-array"]).run();
     array.is_like(0, "/*…struct sock_filter…", "warning: …SECCOMP_FILTER_FLAG_LOG…\n");
 }
+
+#[test]
+fn a_program_that_is_asked_for_as_one_takes_no_meaning() {
+    let scratch = Scratch::new();
+    // One word of an argument against another, bit by bit: no diagram has room for it.
+    let asm = "ld [16]\nst M[0]\nldx M[0]\nld [24]\nxor x\nst M[1]\nld [32]\nst M[2]\nldx M[2]\nld M[1]\nmul x\njset #0x55555555, no\nret #0x7fff0000\nno: ret #0x00050001\n";
+    scratch.file("x.asm", asm);
+    scratch.callgate(&["asm", "x.asm", "-o", "x.bpf"]).run().is_like(0, "", "…");
+    scratch.callgate(&["explain", "x.bpf"]).run().is_like(2, "", "…its meaning is unknown…");
+    scratch.callgate(&["convert", "x.bpf", "--to", "raw", "-o", "y.bpf"]).run().is(0, "", "");
+    assert_eq!(scratch.read("x.bpf"), scratch.read("y.bpf"));
+}

@@ -138,3 +138,29 @@ fn calls_that_do_the_same_are_named_where_they_are_allowed() {
         "",
     );
 }
+
+#[test]
+fn a_filter_that_does_not_look_at_the_architecture_is_explained_for_those_of_the_machine() {
+    let scratch = Scratch::new();
+    scratch.file("n.asm", "ld [0]\njeq #83, no\nret #0x7fff0000\nno: ret #0x00050001\n");
+    scratch.callgate(&["asm", "n.asm", "-o", "n.bpf"]).run().is_like(0, "", "…");
+    let x86_64 = ["explain", "n.bpf", "--syscall", "mkdir", "--arch", "x86_64"];
+    scratch.callgate(&x86_64).run().is_like(
+        0,
+        "mkdir (x86_64: 83)\n  refused with EPERM   always\n…",
+        "",
+    );
+    let x86 = ["explain", "n.bpf", "--allows", "mkdir", "--arch", "x86"];
+    scratch.callgate(&x86).run().is_like(
+        0,
+        "mkdir (x86: 39)\n  allowed              always\n…",
+        "",
+    );
+}
+
+#[test]
+fn an_action_that_is_none_is_no_answer() {
+    let scratch = Scratch::new();
+    let explain = ["explain", "docker-default", "--action", "SCMP_ACT_ALLOW"];
+    scratch.callgate(&explain).run().is_like(2, "", "…possible values: allow, log, …");
+}

@@ -273,3 +273,24 @@ fn a_comparison_that_cannot_hold_allows_nothing() {
     let found = lint(&scratch, &["p.bpf"]).stdout;
     assert!(!found.contains("execve"), "{found}");
 }
+
+#[test]
+fn a_filter_that_refuses_nothing_is_not_called_clean() {
+    let scratch = Scratch::new();
+    scratch.file("open.json", r#"{ "defaultAction": "SCMP_ACT_ALLOW" }"#);
+    scratch.callgate(&["lint", "open.json"]).run().is_like(
+        0,
+        "note[default-open]: every call is allowed: the filter refuses nothing\n…open.json: 1 note\n",
+        "",
+    );
+}
+
+#[test]
+fn an_id_that_nothing_has_is_pointed_out() {
+    let scratch = Scratch::new();
+    scratch.callgate(&["lint", "docker-default", "--allow", "nosuchlint"]).run().is_like(
+        1,
+        "…",
+        "…--allow nosuchlint: no lint has this id, nor any finding\n",
+    );
+}

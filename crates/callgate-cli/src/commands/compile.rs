@@ -94,7 +94,7 @@ pub fn main(args: Args) -> Result<Answer, Failure> {
     output::write(args.output.as_deref(), &bytes, args.format != Format::Raw)?;
     let name = args.output.map_or(profile.name, |path| path.display().to_string());
     if args.stats {
-        eprint!("{}", statistics::text(&name, &compiled, &ruleset, took));
+        crate::report::say(statistics::text(&name, &compiled, &ruleset, took));
     }
     if args.json {
         output::print_json(&statistics::json(&name, &compiled, &ruleset, took))?;

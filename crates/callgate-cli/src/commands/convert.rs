@@ -13,7 +13,7 @@ use callgate_policy::formats::{self, Format};
 use clap::{Args as ClapArgs, ValueEnum};
 
 use super::{Answer, Failure, compile::ProgramForm};
-use crate::{meaning::Context, output, target::SourceArgs};
+use crate::{meaning::Context, output, source::Source, target::SourceArgs};
 
 const AFTER_HELP: &str = "\
 What is written is read back and compared with the source as exact meanings. A format that cannot
@@ -110,7 +110,14 @@ impl To {
 pub fn main(args: Args) -> Result<Answer, Failure> {
     let context = Context::new(args.reading)?;
     let mut manager = context.manager();
-    let source = context.read(&mut manager, &args.source)?;
+    let source = context.open(&args.source)?;
+    // A program that is asked for as one takes no meaning, so it may be as complex as it likes.
+    if let (To::Program(form), Source::Program { name, bytes }) = (args.to, &source) {
+        let bytes = form.write(&context.program(name, bytes)?, name);
+        output::write(args.output.as_deref(), &bytes, args.to.is_text())?;
+        return Ok(Answer::Yes);
+    }
+    let source = context.meaning_of(&mut manager, source)?;
     let wanted = Wanted::of(&context, source);
     let bytes = write(&context, &mut manager, &wanted, args.to, args.approximate)?;
     output::write(args.output.as_deref(), &bytes, args.to.is_text())?;

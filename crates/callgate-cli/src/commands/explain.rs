@@ -32,6 +32,10 @@ Examples:
   callgate explain web.json --allows execve && echo 'it can run programs'
   callgate explain docker-default --allows 'clone CLONE_NEWUSER|SIGCHLD'";
 
+/// The words of --action; `kill` is either kill.
+const ACTIONS: [&str; 9] =
+    ["allow", "log", "errno", "kill", "kill_process", "kill_thread", "trap", "trace", "user_notif"];
+
 /// Say what a filter does: groups of system calls, conditions, the default
 #[derive(ClapArgs, Debug)]
 #[command(after_help = AFTER_HELP)]
@@ -43,8 +47,8 @@ pub struct Args {
     #[arg(long, value_name = "NAME")]
     syscall: Option<String>,
 
-    /// Only names that can get this action: allow, log, errno, kill, trap, trace, user_notif
-    #[arg(long, value_name = "ACTION", conflicts_with = "syscall")]
+    /// Only names that can get this action
+    #[arg(long, value_name = "ACTION", value_parser = ACTIONS, conflicts_with = "syscall")]
     action: Option<String>,
 
     /// Ask whether this system call can run, and else what can
@@ -64,7 +68,7 @@ pub fn main(args: Args) -> Result<Answer, Failure> {
     let context = Context::new(args.reading)?;
     let mut manager = context.manager();
     let meaning = context.read(&mut manager, &args.source)?;
-    let outline = meaning.outline(&mut manager)?;
+    let outline = meaning.outline(&context, &mut manager)?;
     let known = Known { ruleset: &outline.ruleset, beyond: &outline.beyond };
     let name = match (&asked, &args.syscall) {
         (Some(asked), _) => Some(asked.name),

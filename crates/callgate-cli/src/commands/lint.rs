@@ -65,6 +65,12 @@ pub struct Args {
 
 pub fn main(args: Args) -> Result<Answer, Failure> {
     let mut seen = look::look(&args)?;
+    for id in &args.allow {
+        let found = seen.findings.iter().any(|finding| finding.diagnostic.id == id);
+        if !found && !LINTS.iter().any(|lint| lint.id == id) {
+            crate::report::warning(format!("--allow {id}: no lint has this id, nor any finding"));
+        }
+    }
     seen.findings.retain(|finding| !args.allow.iter().any(|id| id == finding.diagnostic.id));
     let (json, sarif) = (args.json, args.sarif);
     if json {

@@ -217,13 +217,13 @@ fn tell(args: &Args, recording: &Recording, profile: &Profile) {
     if !profile.siblings.is_empty() {
         text.push_str(&format!(" + {} for other machines and libraries", profile.siblings.len()));
     }
-    eprintln!("{text}");
+    crate::report::say_line(&text);
     let list = |names: &BTreeSet<&str>| names.iter().copied().collect::<Vec<_>>().join(", ");
     if args.args {
-        eprintln!(
+        crate::report::say_line(format_args!(
             "narrowed by arguments: {}",
             if profile.narrowed.is_empty() { "none".into() } else { list(&profile.narrowed) }
-        );
+        ));
     }
     if !profile.unwatched.is_empty() {
         report::note(format!(

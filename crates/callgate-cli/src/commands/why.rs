@@ -101,7 +101,7 @@ fn run(args: &Args) -> Result<u8, super::Failure> {
     match &args.output {
         Some(file) => output::write_file(file, text.as_bytes())?,
         None if args.json => output::print(&text)?,
-        None => eprint!("{text}"),
+        None => crate::report::say(&text),
     }
     // JSON says all of it itself.
     if !args.json {

@@ -67,6 +67,17 @@ pub fn warning(message: impl std::fmt::Display) {
     line(Level::WARNING, &message.to_string());
 }
 
+/// Talk of several lines, as it is. A reader that went away is no error: what a command's status
+/// or its file says counts, not who listens.
+pub fn say(text: impl std::fmt::Display) {
+    let _ = write!(io::stderr().lock(), "{text}");
+}
+
+/// As [`say`], and ends the line.
+pub fn say_line(text: impl std::fmt::Display) {
+    say(format_args!("{text}\n"));
+}
+
 /// A note without a place.
 pub fn note(message: impl std::fmt::Display) {
     line(Level::NOTE, &message.to_string());

@@ -296,7 +296,18 @@ impl Linter<'_> {
             self.push_default(finding, abi);
         }
         let open = with(self, &|action| action.runs_call());
-        if let Some(&abi) = open.first() {
+        if self.filtered().is_empty()
+            && let Some(table) = self.tables.first()
+        {
+            let abi = table.abi;
+            let finding = Finding::new(
+                "default-open",
+                "every call is allowed: the filter refuses nothing",
+                "an attacker has every call that there is, as without a filter",
+            )
+            .help("list what is permitted; `callgate profile` does it from a recording");
+            self.push_default(finding, abi);
+        } else if let Some(&abi) = open.first() {
             let finding = Finding::new(
                 "default-open",
                 format!("a call that the filter does not know is allowed{}", self.of_abis(&open)),

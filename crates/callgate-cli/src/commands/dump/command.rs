@@ -79,7 +79,7 @@ pub fn dump(args: &Args) -> Result<u8, Failure> {
                 None
             }
         };
-        eprintln!("{}", line(&filter, file.as_deref()));
+        crate::report::say_line(line(&filter, file.as_deref()));
         if args.json {
             filters.push(json(&filter, file));
         }

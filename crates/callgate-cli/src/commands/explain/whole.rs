@@ -131,10 +131,9 @@ pub fn text(name: &str, known: Known<'_>, wanted: Option<&str>) -> String {
             names.join(", "),
             words::sentence(action)
         ),
-        (_, None) => format!(
-            "{name}: for {}; calls of other architectures are not treated alike, `callgate eval` answers one\n",
-            names.join(", ")
-        ),
+        (_, None) => {
+            format!("{name}: for {}; for other architectures ask with --arch\n", names.join(", "))
+        }
     };
     let mut first: Option<Calls> = None;
     for table in &known.ruleset.abis {
@@ -228,9 +227,12 @@ fn differences(
         .map(|(name, verdicts)| (*name, verdicts.clone()))
         .collect();
     let same = calls.verdicts.len() - rest.len();
-    let _ = writeln!(text, "  {same} as on {}, and:", first.abi.name());
     let rest = Calls { abi: calls.abi, verdicts: rest };
-    groups(text, table, &rest, wanted);
+    let mut others = String::new();
+    groups(&mut others, table, &rest, wanted);
+    let and = if others.is_empty() { "" } else { ", and:" };
+    let _ = writeln!(text, "  {same} as on {}{and}", first.abi.name());
+    text.push_str(&others);
 }
 
 /// Whether two ABIs treat a call alike, as far as words say it.

@@ -15,7 +15,10 @@ pub fn print(stability: &Stability) {
             stability.growth.iter().map(|growth| format!("+{}", growth.new)).collect();
         let shown = steps.len().saturating_sub(NAMES);
         let more = if shown > 0 { "… " } else { "" };
-        eprintln!("new calls, run by run: {more}{}", steps[shown..].join(" "));
+        crate::report::say_line(format_args!(
+            "new calls, run by run: {more}{}",
+            steps[shown..].join(" ")
+        ));
     }
     if !stability.once.is_empty() {
         let fewest = stability.once.values().min().copied().unwrap_or(runs);
@@ -24,11 +27,11 @@ pub fn print(stability: &Stability) {
         } else {
             "those".to_owned()
         };
-        eprintln!(
+        crate::report::say_line(format_args!(
             "{} seen in only one of {of} runs that watched for them: {}",
             plural(stability.once.len(), "call"),
             names(stability.once.keys().copied())
-        );
+        ));
     }
     match &stability.last_new {
         Some(last) => {
@@ -42,14 +45,14 @@ pub fn print(stability: &Stability) {
             let until = last.before_end.map_or_else(String::new, |before| {
                 format!(", {} before its end", duration(before))
             });
-            eprintln!(
+            crate::report::say_line(format_args!(
                 "the last new call was {name}, {} into the run{which}{until}",
                 duration(last.at)
-            );
+            ));
         }
-        None => eprintln!(
+        None => crate::report::say_line(format_args!(
             "when the last new call came is not known: the run that brought it has no times"
-        ),
+        )),
     }
     if last_run_brought(stability) {
         report::note(if runs == 1 {

@@ -36,7 +36,7 @@ pub fn print(path: &Path, before: &Recording, id: RunId, run: &Run) {
     {
         text.push_str(&format!("; the last new one came {} before the end", duration(before_end)));
     }
-    eprintln!("{text}");
+    crate::report::say_line(&text);
     for (what, count) in &run.losses {
         report::warning(format!("{name}: not recorded: {count} {what}"));
     }

@@ -39,7 +39,7 @@ pub fn run(ready: &Ready, args: &Args) -> Result<u8, Failure> {
         }
     };
     for row in refusals.rows() {
-        eprint!("{}", refusals::row("would be refused", row, name));
+        crate::report::say(refusals::row("would be refused", row, name));
     }
     refusals::notes(&refusals, finished.left);
     match refusals.total() {
