@@ -51,6 +51,8 @@ fn a_profile_merged_with_itself_means_the_same_in_few_entries() {
         scratch.file("merged.json", &merged.stdout);
         let diff = scratch.callgate(&["diff", "docker-default", "merged.json"]).run();
         diff.is_like(0, "same: the kernel acts alike on every call\n", "…");
+        // What is written has nothing that its reader warns of.
+        scratch.callgate(&["check", "--pedantic", "merged.json"]).run().is_like(0, "…", "…");
     }
     let union = scratch.callgate(&["merge", "docker-default", "strict"]).run();
     assert!(union.status == 0 && entries(&union) < ENTRY_LIMIT, "{}", union.stdout);

@@ -332,7 +332,13 @@ impl Resolver<'_> {
             return;
         };
         for comparison in &entry.comparisons {
-            if comparison.value.test.constants().any(|constant| constant > u64::from(u32::MAX)) {
+            let wide = |constant| constant > u64::from(u32::MAX);
+            // The upper half of a mask asks for zeros where the value has them, as there are.
+            let truncated = match comparison.value.test {
+                Test::MaskedEq { value, .. } => wide(value),
+                test => test.constants().any(wide),
+            };
+            if truncated {
                 self.findings.push(
                     Diagnostic::warning(
                         "truncated-constant",
