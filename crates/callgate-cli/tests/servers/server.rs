@@ -165,7 +165,8 @@ impl<'s> Server<'s> {
         interpreter: &str,
         (file, text): (&str, &str),
     ) -> Option<Server<'s>> {
-        let tools = [(interpreter, interpreter), ("ab", "apache2-utils"), ("curl", "curl")];
+        let package = if interpreter == "node" { "nodejs" } else { "python3" };
+        let tools = [(interpreter, package), ("ab", "apache2-utils"), ("curl", "curl")];
         tools.iter().all(|(tool, package)| tool_for(tool, package, name)).then_some(())?;
         scratch.file(file, text);
         scratch.file("page", "a page".repeat(5000));
