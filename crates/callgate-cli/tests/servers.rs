@@ -23,21 +23,12 @@ use crate::{
 /// What one run of the same load calls and another does not, and why. Everything else is the same,
 /// whoever watches.
 const BY_CHANCE: &[(&str, &str)] = &[
-    ("clock_nanosleep", "a thread waits for another only where that is behind"),
-    ("epoll_pwait", "libuv asks again when events came in pieces"),
     ("futex", "only where a lock was taken by another thread"),
-    ("getrandom", "malloc's, when a thread finds no free arena"),
     ("madvise", "allocators give memory back by the amount that is free"),
-    ("mprotect", "allocators grow an arena by the amount that is used"),
-    ("mremap", "allocators move what has grown, where it does not fit"),
-    ("munmap", "allocators give memory back by the amount that is free"),
-    ("pread64", "PostgreSQL reads what others have put out of its cache"),
-    ("pwritev", "PostgreSQL makes room in a file when nobody else just has"),
+    ("pwritev", "PostgreSQL, in some runs of one load and not in others"),
     ("restart_syscall", "only where a stop falls into a sleep"),
     ("rt_sigreturn", "only where a signal finds its process running"),
     ("sched_yield", "only where a lock is held by another thread"),
-    ("sync_file_range", "PostgreSQL flushes ahead when a checkpoint lasts"),
-    ("writev", "answers go out together where several are ready"),
 ];
 
 #[test]
