@@ -19,10 +19,12 @@ const fn package(name: &'static str, reason: &'static str) -> Package {
 }
 
 const PACKAGES: &[Package] = &[
+    package("apache2-utils", "`ab`, the load of the web servers that are recorded"),
     package("bubblewrap", "loads a raw program that `callgate compile` wrote"),
     package("busybox-static", "the programs in the containers' root file system"),
     package("chrony", "loads a seccomp filter of its own, which tests read back"),
     package("crun", "the OCI runtime in C, one of those that callgate is compared with"),
+    package("curl", "asks the web servers that are recorded"),
     package("docker-compose", "carries out the compose file that `callgate check` prints"),
     package("docker.io", "the Docker engine; brings containerd and its `ctr`"),
     package("firejail", "loads a stack of filters with lists of refusals, which tests read back"),
@@ -35,8 +37,14 @@ const PACKAGES: &[Package] = &[
     package("libc6-dev", "headers and start files for those C programs"),
     package("libseccomp-dev", "the syscall table of the runtimes' own library"),
     package("netavark", "the network part of podman, which it looks for at every start"),
+    package("nginx", "a web server of several processes, recorded under load"),
+    package("nodejs", "a runtime with threads of its own, recorded under load"),
     package("openssh-server", "sshd filters the part that talks to strangers; tests read it back"),
     package("podman", "the engine of the containers/common dialect"),
+    package("postgresql", "a database of many processes, recorded under pgbench"),
+    package("python3", "an interpreter with threads, recorded under load"),
+    package("redis-server", "a database that saves by fork, recorded under load"),
+    package("redis-tools", "redis-benchmark and redis-cli, its load"),
     package("strace", "shows in which order `callgate run` makes its system calls"),
     package("runc", "the OCI runtime whose meaning of a profile is pinned"),
     package("systemd-container", "systemd-nspawn loads a stack of filters, which tests read back"),

@@ -82,7 +82,8 @@ const STAND_INS: &[(&str, &[&str])] = &[
     ("nanosleep", &["clock_nanosleep", "restart_syscall"]),
     ("clock_nanosleep", &["nanosleep", "restart_syscall"]),
     // The kernel makes these in the program's name, when a signal comes.
-    ("futex", &["restart_syscall"]),
+    // And a thread that finds a lock taken yields before it waits, as V8's do: in some runs only.
+    ("futex", &["restart_syscall", "sched_yield"]),
     ("rt_sigaction", &["rt_sigreturn"]),
     ("sigaction", &["sigreturn", "rt_sigreturn"]),
     // A recording may have been cut off before the end.

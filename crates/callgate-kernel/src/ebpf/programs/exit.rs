@@ -54,13 +54,13 @@ pub(in super::super) fn exit(plan: &Plan<'_>) -> Vec<Instruction> {
     // A task that had no filter when it was last seen, or that is seen for the first time, as one
     // is that was in a call when the recording began, or that returns from its own making.
     a.jump_if(When::Equal, R3, 0, entered);
-    // Behind rt_sigreturn there is no number.
-    a.low_half(R2, R8);
-    a.alu(Alu::Add, R2, 1);
-    a.low_half(R2, R2);
+    following_number(&mut a);
     a.jump_if(When::Equal, R2, 0, outside);
     a.jump_if(When::NotEqual, R2, R3, refused);
     a.place(entered);
+    // What it leaves in the result is that of the call which the signal interrupted.
+    following_number(&mut a);
+    a.jump_if(When::Equal, R2, 0, outside);
     a.set(R7, 0);
     a.load(Width::Double, R1, FRAME, RESULT);
     a.jump_if(When::Below, R1, -MAX_ERRNO, outside);
@@ -108,6 +108,14 @@ pub(in super::super) fn exit(plan: &Plan<'_>) -> Vec<Instruction> {
     a.place(outside);
     a.leave();
     a.finish()
+}
+
+/// R2 becomes one more than the number in R8, as `ENTERED` has it: 0 behind `rt_sigreturn`, where
+/// there is no number.
+fn following_number(a: &mut Assembler) {
+    a.low_half(R2, R8);
+    a.alu(Alu::Add, R2, 1);
+    a.low_half(R2, R2);
 }
 
 /// The indices of `execve` and `execveat`: of x86_64, of its 32-bit table from 512, and of x32 from
