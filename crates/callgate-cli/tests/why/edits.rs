@@ -94,6 +94,18 @@ fn all_edits_are_written_or_none() {
         "refused   …  allow   no single edit: …\n…error: two.json: nothing was written, as there is no edit for 1 of 1 refused call\n",
     );
     assert_eq!(scratch.read("two.json"), text.as_bytes());
+    // In a folder that takes no file nothing is run.
+    std::fs::create_dir(scratch.join("shut")).expect("the folder is made");
+    scratch.file("shut/p.json", NO_MKDIR);
+    let shut = std::os::unix::fs::PermissionsExt::from_mode(0o555);
+    std::fs::set_permissions(scratch.join("shut"), shut).expect("the folder is shut");
+    let args = ["why", "--profile", "shut/p.json", "--fix", "--", "touch", "made"];
+    scratch.callgate_as_user(&args).run().is_like(
+        125,
+        "",
+        "error: shut/p.json: Permission denied …\n",
+    );
+    assert!(!scratch.join("made").exists());
     // A file that is changed while the command runs is somebody else's by then.
     let script = "./make plain; echo >> no-mkdir.json";
     scratch.callgate(&["why", "--profile", "no-mkdir.json", "--fix", "--", "sh", "-c", script]).run().is_like(
