@@ -95,6 +95,25 @@ pub fn write_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
     written.map_err(named)
 }
 
+/// Finds out, before the work for it is done, whether [`write_file`] could write a file.
+///
+/// # Errors
+///
+/// Those that it would have.
+pub fn may_be_written(path: &Path) -> io::Result<()> {
+    let named =
+        |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
+    match fs::metadata(path) {
+        Ok(meta) if meta.is_dir() => return Err(named(io::ErrorKind::IsADirectory.into())),
+        // A device or a pipe; to open it may be noticed at its other end.
+        Ok(meta) if !meta.is_file() => return Ok(()),
+        _ => {}
+    }
+    let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let temporary = beside(&target);
+    File::create_new(&temporary).and_then(|_| fs::remove_file(&temporary)).map_err(named)
+}
+
 fn beside(path: &Path) -> PathBuf {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     path.with_file_name(format!(".{name}.{}", std::process::id()))

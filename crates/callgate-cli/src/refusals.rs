@@ -15,7 +15,11 @@ pub use self::{
     text::{notes, part, row},
 };
 
-use std::{collections::BTreeMap, fs, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    env, fs,
+    path::{Path, PathBuf},
+};
 
 use callgate_bpf::{Action, Architecture, SeccompData, SyscallNr};
 use callgate_kernel::{Caller, End, Notification};
@@ -34,11 +38,16 @@ pub struct Refusals<'r> {
     beyond: u64,
     /// The program that wanted to listen to a filter of its own, if one did.
     own_listener: Option<PathBuf>,
+    /// This program, which the child is until its exec; none afterwards.
+    own: Option<PathBuf>,
+    /// Whether the child has asked for its exec. A call after it that is none is the command's, or
+    /// the command did not start.
+    execs: bool,
 }
 
 /// Calls that are alike: of one number, refused in one way by one program, with the same flags and
 /// commands.
-type Key = (Architecture, SyscallNr, Vec<Option<String>>, String, Option<PathBuf>);
+type Key = (Architecture, SyscallNr, Vec<Option<String>>, String, Option<PathBuf>, bool);
 
 /// Calls that are alike, and the first of them.
 pub struct Refusal {
@@ -48,6 +57,8 @@ pub struct Refusal {
     pub by: DecidedBy,
     pub executable: Option<PathBuf>,
     pub site: Option<Site>,
+    /// Whether callgate's own child made it, before it became the command.
+    pub is_start: bool,
     /// How many there were.
     pub count: u64,
     /// Whether other arguments differed.
@@ -68,7 +79,15 @@ pub enum Noticed<'t> {
 
 impl<'r> Refusals<'r> {
     pub fn new(ready: &'r Ready) -> Refusals<'r> {
-        Refusals { ready, rows: Vec::new(), places: BTreeMap::new(), beyond: 0, own_listener: None }
+        Refusals {
+            ready,
+            rows: Vec::new(),
+            places: BTreeMap::new(),
+            beyond: 0,
+            own_listener: None,
+            own: env::current_exe().ok(),
+            execs: false,
+        }
     }
 
     /// Takes a call down, while its thread waits.
@@ -81,8 +100,9 @@ impl<'r> Refusals<'r> {
             return Noticed::Allowed;
         }
         let call = Call::decode(data, notification);
+        let is_start = self.is_start(&call, executable.as_deref());
         let kinds = call.arguments.iter().map(|argument| argument.kind()).collect();
-        let key = (data.arch, data.nr, kinds, by.text.clone(), executable.clone());
+        let key = (data.arch, data.nr, kinds, by.text.clone(), executable.clone(), is_start);
         if let Some(&place) = self.places.get(&key) {
             let row = &mut self.rows[place];
             row.count += 1;
@@ -101,12 +121,24 @@ impl<'r> Refusals<'r> {
             by,
             site: Site::of(notification, executable.as_deref()),
             executable,
+            is_start,
             count: 1,
             varied: false,
             caller: notification.caller().ok(),
             approximation: None,
         });
         Noticed::Refused(action, self.rows.last_mut())
+    }
+
+    /// Whether a call is callgate's own, made on the way to the command.
+    fn is_start(&mut self, call: &Call, executable: Option<&Path>) -> bool {
+        let execs = matches!(call.name, Some("execve" | "execveat"));
+        if self.own.is_none() || self.own.as_deref() != executable || (self.execs && !execs) {
+            self.own = None;
+            return false;
+        }
+        self.execs |= execs;
+        true
     }
 
     /// In the order in which they came.

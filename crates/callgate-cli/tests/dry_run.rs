@@ -66,6 +66,11 @@ fn a_profile_that_would_not_let_the_command_start_is_told_and_it_starts() {
     assert!(
         outcome.stderr.starts_with("warning: p.json: the command could not be started: `execve`")
     );
+    let own = "  from    callgate itself, starting the command\n";
+    let rows: Vec<&str> = outcome.stderr.split("would be refused   ").collect();
+    let of = |name: &str| rows.iter().find(|row| row.starts_with(name)).expect("it is refused");
+    assert!(of("execve(").ends_with(own), "{}", outcome.stderr);
+    assert!(!of("write(").contains(own), "{}", outcome.stderr);
     for call in ["execve(", "openat(", "exit_group(0) = EPERM"] {
         assert!(outcome.stderr.contains(&format!("would be refused   {call}")), "{call}");
     }

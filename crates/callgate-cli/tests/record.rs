@@ -267,6 +267,20 @@ fn a_command_that_does_not_start_leaves_nothing() {
     let outcome = recorder(&scratch, &["-o", "a.rec", "--", "no-such-command"]);
     outcome.is(127, "", "error: no-such-command: not found in PATH\n");
     assert!(!scratch.join("a.rec").exists());
+    // What was there before stays as it was, whatever way the command is watched.
+    recorder(&scratch, &["-o", "b.rec", "--", "true"]);
+    let before = scratch.read("b.rec");
+    scratch.file("empty.rec", "");
+    for (command, status) in [("/no-such-command", 127), ("/", 126)] {
+        for method in ["auto", "notify"] {
+            for (file, content) in [("b.rec", &before[..]), ("empty.rec", b"")] {
+                let args = ["record", "--method", method, "-o", file, "--", command];
+                let outcome = scratch.callgate(&args).run();
+                assert_eq!(outcome.status, status, "{}", outcome.stderr);
+                assert!(scratch.read(file) == content, "{file} by {method}");
+            }
+        }
+    }
     scratch.file("text", "hello");
     let outcome = recorder(&scratch, &["-o", "text", "--", "touch", "made"]);
     outcome.is_like(125, "", "error: text: line 1: this is no recording: …\n");
@@ -393,6 +407,13 @@ fn logs_become_runs_and_hostile_ones_do_no_harm() {
         0,
         "",
         "l.rec: 1 syscall on x86_64…\n",
+    );
+    // One that is lost is told in the words of many.
+    scratch.file("less", format!("audit: rate limit exceeded\ntype=1326 audit(1.5:1): {fields}\n"));
+    scratch.callgate(&["record", "-o", "less.rec", "--from-audit", "less"]).run().is_like(
+        0,
+        "",
+        "…not recorded: records that the kernel left out of its log: 1\n",
     );
     let profile = scratch.callgate(&["profile", "l.rec", "--runtime", "none"]).run();
     assert_eq!(profile.status, 0, "{}", profile.stderr);

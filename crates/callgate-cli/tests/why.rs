@@ -238,6 +238,12 @@ fn a_report_goes_to_a_file() {
         "note: …",
     );
     assert!(String::from_utf8_lossy(&scratch.read("report")).starts_with("refused   mkdirat("));
+    // That it could not be written is found out before the command runs.
+    for file in ["missing/report", "."] {
+        let args = ["why", "--profile", "no-mkdir.json", "-o", file, "--", "touch", "made"];
+        scratch.callgate(&args).run().is_like(125, "", &format!("error: {file}: …\n"));
+        assert!(!scratch.join("made").exists());
+    }
 }
 
 #[test]

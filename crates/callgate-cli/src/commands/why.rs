@@ -74,12 +74,17 @@ pub fn main(args: Args) -> ExitCode {
 fn run(args: &Args) -> Result<u8, super::Failure> {
     use super::run::filter::{permit_start, prepare};
     use crate::{output, refusals, report};
+    use std::path::Path;
 
     let name = &args.filter.profile;
     let ready = prepare(&args.filter)?;
     let mut fixes = fix::Fixes::new(&ready);
     if args.fix {
         fixes.may_be_written(name)?;
+        output::may_be_written(Path::new(name))?;
+    }
+    if let Some(file) = &args.output {
+        output::may_be_written(file)?;
     }
     let program = refusals::asking(name, &ready.origin)?;
     let launch = ready.launch(&program, &args.filter, &args.command);

@@ -19,6 +19,7 @@ pub fn row(word: &str, row: &Refusal, name: &str) -> String {
     text.push_str(&part("by", &format!("{}: {}", printable_name(name), row.by.text)));
     let executable = row.executable.as_ref().map(|path| path.to_string_lossy());
     let from = match (&row.site, executable) {
+        _ if row.is_start => "callgate itself, starting the command".to_owned(),
         (Some(site), Some(executable)) if !site.names(&executable) => {
             format!("{}, in {}", site.text(), printable_name(&executable))
         }

@@ -68,17 +68,44 @@ fn what_is_no_file_of_the_users_is_not_changed() {
 }
 
 #[test]
+fn the_only_name_of_the_only_entry_goes_with_the_entry() {
+    let Some(scratch) = prepared() else { return };
+    scratch.file(
+        "one.json",
+        r#"{"defaultAction":"SCMP_ACT_ALLOW","syscalls":[{"names":["mkdirat"],"action":"SCMP_ACT_ERRNO","errnoRet":37}]}"#,
+    );
+    let args = ["why", "--profile", "one.json", "--fix", "--", "./make", "plain"];
+    scratch.callgate(&args).run().is_like(7, "", "…note: one.json: 1 edit written; run it again\n");
+    assert_eq!(scratch.read("one.json"), br#"{"defaultAction":"SCMP_ACT_ALLOW","syscalls":[]}"#);
+    scratch.callgate(&args).run().is_like(1, "", "note: the filter refused nothing; …");
+}
+
+#[test]
 fn all_edits_are_written_or_none() {
     let Some(scratch) = prepared() else { return };
-    // Of an only entry with an only name there is nothing to be left.
-    let text = r#"{ "defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{ "names": ["mkdirat"], "action": "SCMP_ACT_ERRNO", "errnoRet": 37 }] }"#;
-    scratch.file("one.json", text);
-    scratch.callgate(&["why", "--profile", "one.json", "--fix", "--", "./make", "plain"]).run().is_like(
+    // Two entries refuse it, and an edit is made of one.
+    let entry = r#"{ "names": ["mkdirat"], "action": "SCMP_ACT_ERRNO", "errnoRet": 37 }"#;
+    let text =
+        format!(r#"{{ "defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{entry}, {entry}] }}"#);
+    scratch.file("two.json", &text);
+    scratch.callgate(&["why", "--profile", "two.json", "--fix", "--", "./make", "plain"]).run().is_like(
         125,
         "",
-        "refused   …  allow   no single edit: …\n…error: one.json: nothing was written, as for 1 of 1 kind of call there is no edit\n",
+        "refused   …  allow   no single edit: …\n…error: two.json: nothing was written, as there is no edit for 1 of 1 refused call\n",
     );
-    assert_eq!(scratch.read("one.json"), text.as_bytes());
+    assert_eq!(scratch.read("two.json"), text.as_bytes());
+    // In a folder that takes no file nothing is run.
+    std::fs::create_dir(scratch.join("shut")).expect("the folder is made");
+    scratch.file("shut/p.json", NO_MKDIR);
+    let shut = std::os::unix::fs::PermissionsExt::from_mode(0o555);
+    std::fs::set_permissions(scratch.join("shut"), shut).expect("the folder is shut");
+    let args = ["why", "--profile", "shut/p.json", "--fix", "--", "touch", "made"];
+    scratch.callgate_as_user(&args).run().is_like(
+        125,
+        "",
+        "error: shut/p.json: Permission denied …\n",
+    );
+    assert!(!scratch.join("made").exists());
     // A file that is changed while the command runs is somebody else's by then.
     let script = "./make plain; echo >> no-mkdir.json";
     scratch.callgate(&["why", "--profile", "no-mkdir.json", "--fix", "--", "sh", "-c", script]).run().is_like(

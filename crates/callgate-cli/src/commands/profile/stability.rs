@@ -71,7 +71,7 @@ pub fn print(stability: &Stability) {
         ));
     }
     for (what, count) in &stability.losses {
-        report::warning(format!("not recorded: {count} {what}"));
+        report::warning(format!("not recorded: {what}: {count}"));
     }
 }
 

@@ -180,12 +180,11 @@ fn notified(
             Ok(watched) => watched,
             Err(error) => {
                 report::error(&error);
-                if round == 0 {
-                    output.discard();
-                }
+                output.discard();
                 return Ok(error.status());
             }
         };
+        output.keep();
         let (id, run) = recorder.finish();
         summary::print(&args.output, &before, id, &run);
         let whole = Recording::of_run(id, run);

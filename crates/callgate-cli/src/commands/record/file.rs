@@ -20,6 +20,10 @@ pub struct Output {
     pub before: Recording,
     file: Option<File>,
     made: bool,
+    /// Bytes that stay whatever comes: what the file had, and the runs that are over.
+    kept: u64,
+    /// Bytes written behind them.
+    written: u64,
 }
 
 impl Output {
@@ -41,7 +45,8 @@ impl Output {
             Err(error) if error.kind() == io::ErrorKind::NotFound => (Recording::default(), None),
             Err(error) => return Err(Failure::Message(format!("{}: {error}", path.display()))),
         };
-        let mut output = Output { path: path.to_owned(), before, file: None, made: false };
+        let mut output =
+            Output { path: path.to_owned(), before, file: None, made: false, kept: 0, written: 0 };
         if let Some(whole) = whole {
             let named = |error: io::Error| format!("{}: {error}", path.display());
             let file = OpenOptions::new().append(true).open(path).map_err(named)?;
@@ -50,6 +55,7 @@ impl Output {
                 file.set_len(whole).map_err(named)?;
             }
             output.file = Some(file);
+            output.kept = whole;
         } else {
             // Found out before the command runs, not after.
             output.made = !path.exists();
@@ -62,16 +68,32 @@ impl Output {
         let named = |error: io::Error| format!("{}: {error}", self.path.display());
         let mut file =
             OpenOptions::new().append(true).create(true).open(&self.path).map_err(named)?;
-        file.write_all(Recording::default().to_text().as_bytes()).map_err(named)?;
+        let header = Recording::default().to_text();
+        file.write_all(header.as_bytes()).map_err(named)?;
+        self.written = u64::try_from(header.len()).unwrap_or(u64::MAX);
         self.file = Some(file);
         Ok(())
     }
 
-    /// Takes a file away again that nothing was recorded into.
+    /// What was written so far stays.
+    pub fn keep(&mut self) {
+        self.made = false;
+        self.kept = self.kept.saturating_add(self.written);
+        self.written = 0;
+    }
+
+    /// Takes back what was written of a run that did not begin, and a file that was made for it.
     pub fn discard(self) {
         if self.made {
             // That it is gone already is as well.
             let _ = fs::remove_file(&self.path);
+        } else if let Some(file) = self.file {
+            // Another recorder may have added to the file: then nothing is cut off.
+            let ours = self.kept.saturating_add(self.written);
+            if file.metadata().is_ok_and(|meta| meta.is_file() && meta.len() == ours) {
+                // What stays is a run without a call, which does no harm.
+                let _ = file.set_len(self.kept);
+            }
         }
     }
 }
@@ -88,6 +110,8 @@ impl Write for Output {
             let _ = before.and_then(|before| file.set_len(before));
             return Err(error);
         }
+        let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        self.written = self.written.saturating_add(length);
         Ok(bytes.len())
     }
 

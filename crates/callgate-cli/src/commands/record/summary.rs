@@ -38,7 +38,7 @@ pub fn print(path: &Path, before: &Recording, id: RunId, run: &Run) {
     }
     crate::report::say_line(&text);
     for (what, count) in &run.losses {
-        report::warning(format!("{name}: not recorded: {count} {what}"));
+        report::warning(format!("{name}: not recorded: {what}: {count}"));
     }
 }
 

@@ -87,7 +87,12 @@ impl<'r> Fixes<'r> {
         });
         let refusing = refusing.flatten();
         let without = |text: &str| -> Option<String> {
-            let edit = remove_name(text, &policy, policy.entries.get(refusing?)?, name)?;
+            let entry = policy.entries.get(refusing?)?;
+            let edit = match (policy.entries.len(), entry.names.len()) {
+                // The profile stays with its default alone.
+                (1, 1) => diagnostic::Edit { span: entry.span, replacement: String::new() },
+                _ => remove_name(text, &policy, entry, name)?,
+            };
             Some(apply(text, &edit))
         };
         let removal = refusing.map(|entry| (name.to_owned(), entry));
@@ -138,9 +143,9 @@ impl<'r> Fixes<'r> {
         let missing = edits.iter().filter(|edit| edit.is_err()).count();
         if missing > 0 {
             return Err(Failure::Message(format!(
-                "{shown}: nothing was written, as for {} of {} there is no edit",
+                "{shown}: nothing was written, as there is no edit for {} of {}",
                 missing,
-                plural(edits.len(), "kind of call"),
+                plural(edits.len(), "refused call"),
             )));
         }
         let now = fs::read_to_string(name).map_err(|error| format!("{shown}: {error}"))?;
