@@ -207,3 +207,13 @@ fn a_merge_is_written_in_any_format_or_as_a_program() {
     assert_eq!(program.status, 0, "{}", program.stderr);
     scratch.callgate(&["diff", "out.bpf", "strict"]).run().is_like(0, "same…", "");
 }
+
+#[test]
+fn options_may_stand_between_the_sources_of_which_there_are_two() {
+    let scratch = Scratch::new();
+    let merge = ["merge", "docker-default", "-o", "out.json", "docker-default"];
+    scratch.callgate(&merge).run().is_like(0, "", "…");
+    scratch.callgate(&["diff", "out.json", "docker-default"]).run().is_like(0, "same…", "…");
+    let alone = "error: strict alone is nothing to merge; name another\n";
+    scratch.callgate(&["merge", "strict"]).run().is(2, "", alone);
+}

@@ -29,8 +29,8 @@ Examples:
 #[derive(ClapArgs, Debug)]
 #[command(after_help = AFTER_HELP)]
 pub struct Args {
-    /// Profiles or programs
-    #[arg(required = true, num_args = 2..)]
+    /// Profiles or programs, two or more
+    #[arg(required = true, value_name = "SOURCE")]
     sources: Vec<String>,
 
     /// Permit only what all permit
@@ -54,6 +54,9 @@ pub struct Args {
 }
 
 pub fn main(args: Args) -> Result<Answer, Failure> {
+    if let [only] = &args.sources[..] {
+        return Err(Failure::Message(format!("{only} alone is nothing to merge; name another")));
+    }
     let context = Context::new(args.reading)?;
     let mut manager = context.manager();
     let mut sources = Vec::new();

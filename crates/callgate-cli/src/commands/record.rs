@@ -5,6 +5,9 @@ mod command;
 mod file;
 #[cfg(target_os = "linux")]
 mod files;
+#[cfg(target_os = "linux")]
+mod output;
+#[cfg(target_os = "linux")]
 mod summary;
 
 use std::{ffi::OsString, path::PathBuf, process::ExitCode};
@@ -12,7 +15,7 @@ use std::{ffi::OsString, path::PathBuf, process::ExitCode};
 use callgate_syscalls::Abi;
 use clap::{Args as ClapArgs, ValueEnum};
 
-pub use self::{file::read, summary::duration};
+pub use self::file::read;
 use crate::{report, target::parse_abi};
 
 const USAGE: &str = "\
@@ -167,4 +170,13 @@ pub fn main(args: Args) -> ExitCode {
         }
         own_error
     }))
+}
+
+/// Milliseconds for people.
+pub fn duration(milliseconds: u64) -> String {
+    match milliseconds {
+        0..1000 => format!("{milliseconds} ms"),
+        1000..600_000 => format!("{} s", milliseconds / 1000),
+        _ => format!("{} min", milliseconds / 60_000),
+    }
 }

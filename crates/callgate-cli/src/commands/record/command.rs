@@ -17,7 +17,11 @@ use callgate_record::{
 };
 use callgate_syscalls::{Abi, CapabilitySet};
 
-use super::{Args, MethodName, file, file::Output, summary};
+use super::{
+    Args, MethodName,
+    output::{self, Output},
+    summary,
+};
 use crate::{
     commands::{Failure, run::OWN_ERROR},
     report,
@@ -223,8 +227,8 @@ fn on_top_of(sources: &[String], native: Abi) -> Result<(Recording, Option<Rules
     let mut known = Recording::default();
     let mut profile = None;
     for source in sources {
-        if file::is_recording(Path::new(source)) {
-            known.merge(&file::read(Path::new(source))?);
+        if output::is_recording(Path::new(source)) {
+            known.merge(&super::read(Path::new(source))?);
             continue;
         }
         if profile.is_some() {

@@ -7,7 +7,7 @@ use std::{
 
 use callgate_record::{Recorder, RunId, RunInfo, audit, strace};
 
-use super::{Args, file::Output, summary};
+use super::{Args, output::Output, summary};
 use crate::{commands::Failure, report, target::native};
 
 /// Longest file that is read.

@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, path::Path};
 use callgate_record::{Recording, Run, RunId, profile::stability::Stability};
 use callgate_syscalls::Abi;
 
+use super::duration;
 use crate::{report, source::plural};
 
 /// Says how much a run brought, and when the last new call came.
@@ -39,14 +40,5 @@ pub fn print(path: &Path, before: &Recording, id: RunId, run: &Run) {
     crate::report::say_line(&text);
     for (what, count) in &run.losses {
         report::warning(format!("{name}: not recorded: {what}: {count}"));
-    }
-}
-
-/// Milliseconds for people.
-pub fn duration(milliseconds: u64) -> String {
-    match milliseconds {
-        0..1000 => format!("{milliseconds} ms"),
-        1000..600_000 => format!("{} s", milliseconds / 1000),
-        _ => format!("{} min", milliseconds / 60_000),
     }
 }
