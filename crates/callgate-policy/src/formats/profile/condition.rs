@@ -9,8 +9,9 @@ use callgate_syscalls::{Abi, Capability, KernelVersion};
 use crate::{Condition, Dialect, Entry, json::Kind, quote::quoted, suggest};
 
 use super::{
+    super::report::suggestion,
     fields::{Fields, Member},
-    reader::{Reader, suggestion},
+    reader::Reader,
     words,
 };
 

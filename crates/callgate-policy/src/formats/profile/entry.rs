@@ -8,9 +8,10 @@ use callgate_diagnostic::{Diagnostic, Span, Spanned};
 use crate::{ArgIndex, Comparison, Condition, Dialect, Entry, Test, json::Value, quote::quoted};
 
 use super::{
+    super::report::{suggestion, unknown},
     dialect::first_byte,
     fields::{Fields, Member},
-    reader::{Reader, suggestion, unknown},
+    reader::Reader,
     words,
 };
 

@@ -8,11 +8,7 @@ use callgate_syscalls::errno;
 
 use crate::{Dialect, quote::quoted, suggest};
 
-use super::{
-    fields::Member,
-    reader::{Reader, suggestion},
-    words,
-};
+use super::{super::report::suggestion, fields::Member, reader::Reader, words};
 
 /// EPERM, which runc and crun take when a profile gives no number, for TRACE too.
 pub(super) const DEFAULT_ERRNO: u16 = 1;

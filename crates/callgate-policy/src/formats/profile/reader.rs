@@ -10,11 +10,13 @@ use crate::{
     Architectures, Dialect, FilterFlag, Listener, Policy,
     json::{self, Value},
     quote::quoted,
-    suggest,
 };
 
 use super::{
-    super::{Reading, report::Report},
+    super::{
+        Reading,
+        report::{Report, suggestion, unknown},
+    },
     dialect::{self, Located, first_byte},
     errno::DEFAULT_ERRNO,
     fields::{Fields, Member},
@@ -346,35 +348,6 @@ impl Reader {
                 .at(first_byte(object), format!("expected `{key}` in this object"))
         });
     }
-}
-
-/// A diagnostic about an unknown word: what it may have meant, or else which words there are.
-pub(super) fn unknown<'k>(
-    diagnostic: Diagnostic,
-    span: Span,
-    word: &str,
-    known: impl IntoIterator<Item = &'k str> + Clone,
-) -> Diagnostic {
-    match suggest::closest(word, known.clone()) {
-        Some(near) => suggestion(diagnostic, span, near),
-        None => {
-            let all: Vec<&str> = known.into_iter().collect();
-            match all.len() {
-                0..=MOST_LISTED => {
-                    diagnostic.at(span, "").help(format!("the words are {}", all.join(", ")))
-                }
-                _ => diagnostic.at(span, format!("expected a word such as `{}`", all[0])),
-            }
-        }
-    }
-}
-
-/// Longer lists of words help nobody.
-const MOST_LISTED: usize = 12;
-
-/// A diagnostic about a word that stands for another.
-pub(super) fn suggestion(diagnostic: Diagnostic, span: Span, near: &str) -> Diagnostic {
-    diagnostic.at(span, format!("did you mean `{near}`?")).replace(span, near)
 }
 
 fn no_default_action(span: Span, no_syscalls: bool) -> Diagnostic {
