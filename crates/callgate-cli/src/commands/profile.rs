@@ -37,10 +37,10 @@ mod stability;
 const AFTER_HELP: &str = "\
 The profile permits what was seen in any run, and what is written is read back and proved to. Each
 entry says where it comes from; what was not recorded stands in entries of its own that say so:
-what the container runtime needs once the filter holds it (--runtime none leaves it out), and what
-takes the place of a recorded call on other architectures, with other C libraries or when a signal
-comes (--no-siblings leaves it out). Calls newer than all that were recorded get ENOSYS, so that
-programs fall back.
+what the container runtime needs once the filter holds it (--runtime none leaves it out), what takes
+the place of a recorded call on other architectures or with other C libraries, and what comes with
+it by chance, as with a signal (--no-siblings leaves both out). Calls newer than all that were
+recorded get ENOSYS, so that programs fall back.
 
 With no_new_privs in the container its runtime needs far less: --no-new-privileges.
 
@@ -83,7 +83,8 @@ pub struct Args {
     #[arg(long)]
     no_new_privileges: bool,
 
-    /// Leave out what takes the place of recorded calls elsewhere
+    /// Leave out what takes the place of recorded calls elsewhere, and what comes with them by
+    /// chance
     #[arg(long)]
     no_siblings: bool,
 
@@ -216,6 +217,9 @@ fn tell(args: &Args, recording: &Recording, profile: &Profile) {
     }
     if !profile.siblings.is_empty() {
         text.push_str(&format!(" + {} for other machines and libraries", profile.siblings.len()));
+    }
+    if !profile.companions.is_empty() {
+        text.push_str(&format!(" + {} that come by chance", profile.companions.len()));
     }
     crate::report::say_line(&text);
     let list = |names: &BTreeSet<&str>| names.iter().copied().collect::<Vec<_>>().join(", ");
