@@ -8,6 +8,8 @@
 
 #[path = "common/mod.rs"]
 mod common;
+#[path = "servers/container.rs"]
+mod container;
 #[path = "servers/same_run.rs"]
 mod same_run;
 #[path = "servers/server.rs"]
@@ -17,6 +19,7 @@ use serde_json::Value;
 
 use crate::{
     common::{Scratch, root_for, skip},
+    container::{Container, Runtime},
     server::Server,
 };
 
@@ -48,6 +51,36 @@ fn python_serves_under_what_was_recorded() {
 fn node_serves_under_what_was_recorded() {
     let scratch = Scratch::new();
     checks(&scratch, Server::node(&scratch), "accept4");
+}
+
+#[test]
+fn nginx_serves_in_containers_under_what_was_recorded_there() {
+    let scratch = Scratch::new();
+    in_containers(&scratch, Server::nginx(&scratch), "accept4");
+}
+
+#[test]
+fn redis_serves_and_saves_in_containers_under_what_was_recorded_there() {
+    let scratch = Scratch::new();
+    in_containers(&scratch, Server::redis(&scratch), "fdatasync");
+}
+
+#[test]
+fn postgresql_commits_in_containers_under_what_was_recorded_there() {
+    let scratch = Scratch::new();
+    in_containers(&scratch, Server::postgresql(&scratch), "fdatasync");
+}
+
+#[test]
+fn python_serves_in_containers_under_what_was_recorded_there() {
+    let scratch = Scratch::new();
+    in_containers(&scratch, Server::python(&scratch), "accept4");
+}
+
+#[test]
+fn node_serves_in_containers_under_what_was_recorded_there() {
+    let scratch = Scratch::new();
+    in_containers(&scratch, Server::node(&scratch), "accept4");
 }
 
 /// Everything that is asked of a server; the load cannot do without the call `vital`.
@@ -83,6 +116,32 @@ fn runs_under_its_profile(server: &Server<'_>, recording: &str, options: &[&str]
     args.extend(options.iter().chain(&["-o", "p.json"]));
     server.scratch.callgate(&args).run().is_like(0, "", "p.json: … recorded…");
     server.runs_well(&["run", "--profile", "p.json", "--cap-keep", "--"]);
+}
+
+/// The same in a container of each runtime.
+fn in_containers(scratch: &Scratch, server: Option<Server<'_>>, vital: &str) {
+    let Some(server) = server else { return };
+    if !root_for("a server that is recorded in a container") {
+        return;
+    }
+    let tried = scratch.callgate(&["record", "--method", "ebpf", "-o", "try", "--", "true"]).run();
+    if tried.status != 0 {
+        skip(&format!("{} in containers is not tested: {}", server.name, tried.stderr.trim()));
+        return;
+    }
+    for runtime in Runtime::ALL.into_iter().filter(|runtime| runtime.is_here()) {
+        let what = format!("{} in {}", server.name, runtime.name());
+        let container = Container::new(&server, runtime);
+        let recording = format!("{}.rec", runtime.name());
+        container.record(&recording);
+        let mut args = vec!["profile", &recording, "--default", "kill", "-o", "p.json"];
+        args.extend(runtime.options());
+        scratch.callgate(&args).run().is_like(0, "", "p.json: … recorded…");
+        container.serves_under("p.json").unwrap_or_else(|why| panic!("{what}: {why}"));
+        scratch.file("without.json", without(&scratch.read("p.json"), vital));
+        let served = container.serves_under("without.json");
+        assert!(served.is_err(), "{what}: {vital} was refused and nobody noticed");
+    }
 }
 
 /// A profile that does not have this call.

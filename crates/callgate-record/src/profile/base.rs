@@ -34,10 +34,12 @@ pub enum Runtime {
 
 /// How a row of the table applies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(clippy::exhaustive_enums, reason = "a runtime starts a command in one of two ways")]
+#[expect(clippy::exhaustive_enums, reason = "a runtime starts a command in one of three ways")]
 pub enum Verb {
-    /// A new container.
+    /// A new container, by one command.
     Run,
+    /// A new container that is made first and started later, as engines do.
+    Create,
     /// Another command in a container.
     Exec,
 }
@@ -52,7 +54,7 @@ pub struct Row {
     pub versions: (&'static str, Option<&'static str>),
     /// With no_new_privs or without; none for both.
     pub no_new_privs: Option<bool>,
-    /// A new container, a further command; none for both.
+    /// One way to start a command; none for all.
     pub verb: Option<Verb>,
     /// For root alone, for others alone; none for both.
     pub root: Option<bool>,
@@ -85,6 +87,15 @@ pub const TABLE: &[Row] = &[
             "setresuid",
             "write",
         ],
+    },
+    // It waits to be started with the filter on.
+    Row {
+        runtime: Runtime::Crun,
+        versions: ("1.0", None),
+        no_new_privs: Some(false),
+        verb: Some(Verb::Create),
+        root: None,
+        names: &["pselect6", "read"],
     },
     Row {
         runtime: Runtime::Runc,
@@ -205,7 +216,7 @@ mod tests {
             }
         }
         let count = |runtime, no_new_privs| Base { runtime, no_new_privs }.names().len();
-        assert_eq!((count(Runtime::Crun, true), count(Runtime::Crun, false)), (2, 9));
+        assert_eq!((count(Runtime::Crun, true), count(Runtime::Crun, false)), (2, 11));
         assert_eq!((count(Runtime::Runc, true), count(Runtime::Runc, false)), (13, 27));
     }
 }
