@@ -116,7 +116,9 @@ impl<'s> Container<'s> {
             let again = |error: &io::Error| error.kind() == io::ErrorKind::AlreadyExists;
             assert!(made.as_ref().err().is_none_or(again), "{folder}: {made:?}");
         }
-        let name = format!("callgate-servers-{}-{}", process::id(), runtime.name());
+        // Control groups of this name are the container's own.
+        let who = server.name.to_lowercase();
+        let name = format!("callgate-servers-{}-{who}-{}", process::id(), runtime.name());
         Container { server, runtime, name }
     }
 
