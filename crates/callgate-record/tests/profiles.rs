@@ -121,7 +121,7 @@ fn a_profile_permits_what_was_recorded_in_every_form() {
         options.siblings = rng.one_in(2);
         options.default = rng.pick(&[PERM, NOSYS, Action::KillProcess, Action::Log]);
         let runtime = rng.pick(&[Runtime::Any, Runtime::Runc, Runtime::Crun, Runtime::Podman]);
-        let base = Base { runtime, no_new_privs: rng.one_in(2) };
+        let base = Base { runtime, no_new_privs: rng.one_in(2), exec: rng.one_in(2) };
         options.base = rng.one_in(2).then_some(base);
         for (name, dialect) in [
             ("oci", Dialect::Oci),
@@ -322,7 +322,7 @@ fn what_a_run_let_pass_is_not_narrowed() {
 fn what_the_runtime_needs_is_an_entry_of_its_own() {
     let recording = of_strace(1, "close(3) = 0\n");
     let mut options = Options::new(Abi::X86_64);
-    options.base = Some(Base { runtime: Runtime::Crun, no_new_privs: true });
+    options.base = Some(Base { runtime: Runtime::Crun, no_new_privs: true, exec: false });
     let (profile, text) = made(&recording, &options);
     assert_eq!(profile.base.iter().copied().collect::<Vec<_>>(), ["execve"]);
     assert!(text.contains("crun needs these between loading the filter and the command"), "{text}");

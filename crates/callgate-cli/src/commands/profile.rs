@@ -42,13 +42,14 @@ the place of a recorded call on other architectures or with other C libraries, a
 it by chance, as with a signal (--no-siblings leaves both out). Calls newer than all that were
 recorded get ENOSYS, so that programs fall back.
 
-With no_new_privs in the container its runtime needs far less: --no-new-privileges.
+With no_new_privs in the container its runtime needs far less: --no-new-privileges. So it does, with
+crun, where nobody uses `exec`: --no-exec.
 
 Exit status: 0 the profile was written, 2 error.
 
 Examples:
   callgate profile web.rec -o web.json
-  callgate profile run1.rec run2.rec --args --runtime crun --no-new-privileges
+  callgate profile run1.rec run2.rec --args --runtime crun --no-new-privileges --no-exec
   callgate profile web.rec --default kill --to docker -o web.json";
 
 /// Make a profile of recordings
@@ -82,6 +83,11 @@ pub struct Args {
     /// The container has no_new_privs, so that its runtime needs less
     #[arg(long)]
     no_new_privileges: bool,
+
+    /// No further command is started in the container (`podman exec`, health checks), so that its
+    /// runtime needs less
+    #[arg(long)]
+    no_exec: bool,
 
     /// Leave out what takes the place of recorded calls elsewhere, and what comes with them by
     /// chance
@@ -128,7 +134,9 @@ pub fn main(args: Args) -> Result<Answer, Failure> {
     options.arguments = args.args;
     options.siblings = !args.no_siblings;
     options.abis = args.arch.clone();
-    options.base = runtime.map(|runtime| Base { runtime, no_new_privs: args.no_new_privileges });
+    let base =
+        |runtime| Base { runtime, no_new_privs: args.no_new_privileges, exec: !args.no_exec };
+    options.base = runtime.map(base);
     options.dialect = match args.to.name {
         "docker" => Some(Dialect::Docker),
         "containers" => Some(Dialect::Containers),
@@ -267,7 +275,7 @@ fn saved(args: &Args, profile: &Profile) -> Option<usize> {
         RuntimeName::Podman => Runtime::Podman,
         RuntimeName::None => return None,
     };
-    let with = Base { runtime, no_new_privs: true }.names();
+    let with = Base { runtime, no_new_privs: true, exec: !args.no_exec }.names();
     let fewer = profile.base.difference(&with).count();
     (fewer > 0).then_some(fewer)
 }
