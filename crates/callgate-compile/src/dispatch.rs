@@ -58,7 +58,7 @@ impl Price {
 }
 
 /// The sum of all weights while a tree is looked for.
-const TOTAL: u64 = 1 << 24;
+const TOTAL: u64 = 1 << 18;
 
 /// Up to so many runs the tree is exact, and pieces of more are of this length, or the shorter one
 /// where there are very many.

@@ -30,6 +30,9 @@ const OWN_STEPS: usize = 1 << 17;
 const TRIES: usize = 1 << 11;
 const TRIES_EACH: usize = 64;
 
+/// With more rules left than this, one order has to do.
+const FEW: usize = 128;
+
 /// An instruction executed, in the unit of cost.
 const ONE: u64 = 1 << 8;
 
@@ -155,17 +158,18 @@ impl Search {
         if halves.is_empty() {
             best = Some(Solved { how: How::Verdict, expected: ONE, size: 0, depth: 1 });
         }
+        let few = residue.clauses.len() <= FEW;
         let candidates: Vec<Half> = match self.tries.checked_sub(1) {
-            Some(left) => {
+            Some(left) if few => {
                 self.tries = left;
                 halves
             }
-            None => commonest(&residue, &halves).into_iter().collect(),
+            _ => commonest(&residue, &halves).into_iter().collect(),
         };
         for half in candidates {
             if let Some(solved) = self.by_ranges(&residue, half)? {
                 self.better(&mut best, solved);
-                if self.tries == 0 {
+                if self.tries == 0 || !few {
                     continue;
                 }
             }

@@ -47,6 +47,8 @@ pub(super) struct Picks<'a> {
     runs: &'a [Run],
     first: usize,
     price: Price,
+    /// What a test costs beside being executed.
+    size: u64,
     /// One for each class that may be the rest.
     open: Vec<Open>,
 }
@@ -60,22 +62,26 @@ struct Open {
     pairs: [u8; 32],
     /// What comes behind the rest.
     depth: u32,
+    /// Of all runs, the rest included.
+    weight: u64,
+    /// What the chain costs in the order of weight.
+    cost: u64,
 }
 
 impl<'a> Picks<'a> {
-    pub(super) fn new(runs: &'a [Run], first: usize, price: Price) -> Picks<'a> {
-        let mut picks = Picks { runs, first, price, open: Vec::new() };
+    pub(super) fn new(runs: &'a [Run], first: usize, price: Price, size: u64) -> Picks<'a> {
+        let mut picks = Picks { runs, first, price, size, open: Vec::new() };
         let class = runs[first].class;
         if price.chain > 0 {
             let mut open = Open::new(class);
-            open.pick(&runs[first], price.pairs);
+            open.pick(&runs[first], size, price.pairs);
             picks.open.push(open);
             // Where the first value is single, the next class may be the rest as well.
             if let Some(next) = runs.get(first + 1)
                 && runs[first].is_single()
             {
                 let mut open = Open::new(next.class);
-                open.pick(&runs[first], price.pairs);
+                open.pick(&runs[first], size, price.pairs);
                 picks.open.push(open);
             }
         }
@@ -83,7 +89,7 @@ impl<'a> Picks<'a> {
     }
 
     /// Adds the next run, and tells the chains up to it; `None` when no chain goes on from here.
-    pub(super) fn add(&mut self, last: usize, weight: u64, size: u64) -> Option<Chained> {
+    pub(super) fn add(&mut self, last: usize) -> Option<Chained> {
         let run = &self.runs[last];
         if self.open.is_empty() {
             return None;
@@ -94,23 +100,22 @@ impl<'a> Picks<'a> {
             self.open.clear();
             if before.iter().all(|run| run.is_single()) && before.len() <= self.price.chain {
                 let mut open = Open::new(run.class);
-                before.iter().for_each(|run| open.pick(run, self.price.pairs));
+                before.iter().for_each(|run| open.pick(run, self.size, self.price.pairs));
                 self.open.push(open);
             }
         }
-        let chain = self.price.chain;
-        let price = self.price;
+        let (price, size) = (self.price, self.size);
         self.open.retain_mut(|open| {
             let is_rest = open.class == run.class;
-            if !is_rest && (!run.is_single() || open.picked.len() == chain) {
+            if !is_rest && (!run.is_single() || open.picked.len() == price.chain) {
                 return false;
             }
-            open.pick(run, price.pairs);
+            open.pick(run, size, price.pairs);
             true
         });
         let mut all = Chained::default();
         for open in &self.open {
-            open.best(weight, size, &mut all);
+            open.best(size, price.worst > 0, &mut all);
         }
         (!self.open.is_empty()).then_some(all)
     }
@@ -118,12 +123,14 @@ impl<'a> Picks<'a> {
 
 impl Open {
     fn new(class: u32) -> Open {
-        Open { class, picked: Vec::new(), pairs: [0; 32], depth: 0 }
+        Open { class, picked: Vec::new(), pairs: [0; 32], depth: 0, weight: 0, cost: 0 }
     }
 
-    fn pick(&mut self, run: &Run, pairs: bool) {
+    fn pick(&mut self, run: &Run, size: u64, pairs: bool) {
+        self.weight += run.weight;
         if run.class == self.class {
             self.depth = self.depth.max(run.depth);
+            self.cost += count(&self.picked) * run.weight;
             return;
         }
         if pairs {
@@ -137,25 +144,35 @@ impl Open {
             }
         }
         let place = self.picked.partition_point(|other| other.weight >= run.weight);
+        let (before, _) = self.picked.split_at(place);
+        let heavier: u64 = before.iter().map(|run| run.weight).sum();
+        // Those before it are executed for it too, and its own test for all that is left.
+        self.cost += count(before) * run.weight + (self.weight - heavier) + size;
         self.picked.insert(place, *run);
     }
 
-    fn best(&self, weight: u64, size: u64, all: &mut Chained) {
+    /// Offers the chains of these runs; their depth only where it counts.
+    fn best(&self, size: u64, depth: bool, all: &mut Chained) {
         let class = self.class;
-        let bits = (0..).zip(self.pairs).filter(|(_, pairs)| *pairs >= 2);
-        for bit in core::iter::once(None).chain(bits.map(|(bit, _)| Some(1u32 << bit))) {
-            let chain = Chain { class, bit, deep: false };
-            all.offer(chain, self.cost(&self.picked, bit, weight, size));
+        let plain = Chain { class, bit: None, deep: false };
+        if depth {
+            all.offer(plain, self.cost(&self.picked, None, size));
+            if self.picked.windows(2).any(|pair| pair[0].depth < pair[1].depth) {
+                let deepest = self.cost(&deepest_first(&self.picked), None, size);
+                all.offer(Chain { deep: true, ..plain }, deepest);
+            }
+        } else {
+            all.offer(plain, (self.cost, 0));
         }
-        if self.picked.windows(2).any(|pair| pair[0].depth < pair[1].depth) {
-            let chain = Chain { class, bit: None, deep: true };
-            all.offer(chain, self.cost(&deepest_first(&self.picked), None, weight, size));
+        for (bit, _) in (0..).zip(self.pairs).filter(|(_, pairs)| *pairs >= 2) {
+            let bit = Some(1u32 << bit);
+            all.offer(Chain { bit, ..plain }, self.cost(&self.picked, bit, size));
         }
     }
 
     /// Each instruction of the chain is executed for all that is left at it.
-    fn cost(&self, picked: &[Run], bit: Option<u32>, weight: u64, size: u64) -> (u64, u32) {
-        let (mut left, mut length) = (weight, 0);
+    fn cost(&self, picked: &[Run], bit: Option<u32>, size: u64) -> (u64, u32) {
+        let (mut left, mut length) = (self.weight, 0);
         let (mut cost, mut depth) = (0, 0);
         let mut step = |weight: u64, behind: u32| {
             cost += left + size;
@@ -198,6 +215,10 @@ impl Chained {
     }
 }
 
+fn count(runs: &[Run]) -> u64 {
+    u64::try_from(runs.len()).unwrap_or(u64::MAX)
+}
+
 fn deepest_first(picked: &[Run]) -> Vec<Run> {
     let mut picked = picked.to_vec();
     picked.sort_by_key(|run| core::cmp::Reverse(run.depth));
@@ -212,7 +233,7 @@ fn partner<'a>(picked: &'a [Run], run: &Run, bit: u32) -> Option<&'a Run> {
 impl Chain {
     pub(super) fn plan(self, runs: &[Run]) -> Plan {
         let mut open = Open::new(self.class);
-        runs.iter().for_each(|run| open.pick(run, false));
+        runs.iter().for_each(|run| open.pick(run, 0, false));
         let picked = &if self.deep { deepest_first(&open.picked) } else { open.picked };
         let Some(bit) = self.bit else {
             return each(picked.iter(), Plan::Class(self.class));

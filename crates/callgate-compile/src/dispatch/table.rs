@@ -8,8 +8,13 @@ use super::{
     threshold,
 };
 
-/// More than any cost.
-const NEVER: u64 = u64::MAX / 4;
+/// More than any cost: the dearest test is 2^22 and there are 127 at most, and each value executes
+/// as many. Three of it still fit.
+const NEVER: u32 = u32::MAX / 4;
+
+fn narrow(cost: u64) -> u32 {
+    u32::try_from(cost).unwrap_or(NEVER).min(NEVER)
+}
 
 /// How far a split is looked for beside those of the ranges without the last and the first run.
 /// Where there are no chains the best one lies between these two.
@@ -30,7 +35,7 @@ pub(super) fn best(runs: &[Run], price: Price) -> Plan {
     for depth in 0..=plan.depth(runs) {
         let level = table.level(Some((levels.last(), depth)));
         let worst = u64::from(depth) * price.worst * (TOTAL >> 8);
-        least = least.min((level.by_first[last] + worst, levels.len()));
+        least = least.min((u64::from(level.by_first[last]) + worst, levels.len()));
         levels.push(level);
     }
     table.build(&levels[..=least.1], 0, last)
@@ -42,8 +47,8 @@ type Choice = u16;
 /// The best trees for all ranges, of one depth at most or of any.
 struct Level {
     /// Cost in rows of first runs, and in rows of last runs.
-    by_first: Vec<u64>,
-    by_last: Vec<u64>,
+    by_first: Vec<u32>,
+    by_last: Vec<u32>,
     choices: Vec<Choice>,
 }
 
@@ -66,9 +71,8 @@ impl<'a> Table<'a> {
             before.push(before[before.len() - 1] + run.weight);
         }
         let chains = |first: usize| {
-            let mut picks = Picks::new(runs, first, price);
-            let weight = |last: usize| before[last + 1] - before[first];
-            (first + 1..count).map_while(|last| picks.add(last, weight(last), size)).collect()
+            let mut picks = Picks::new(runs, first, price, size);
+            (first + 1..count).map_while(|last| picks.add(last)).collect()
         };
         let chains = (0..count).map(chains).collect();
         Table { runs, before, size, chains }
@@ -98,7 +102,7 @@ impl<'a> Table<'a> {
                     None => Some(&level),
                     Some((former, _)) => former,
                 };
-                let own = self.before[last + 1] - self.before[first] + self.size;
+                let own = narrow(self.before[last + 1] - self.before[first] + self.size);
                 // Of the ranges without the last run and without the first one.
                 let from = usize::from(splits[cell - 1]).saturating_sub(SLACK).max(first + 1);
                 let to = (usize::from(splits[cell + count]) + SLACK).clamp(from, last);
@@ -107,18 +111,23 @@ impl<'a> Table<'a> {
                 if let Some(parts) = parts {
                     let low = &parts.by_first[first * count + from - 1..first * count + to];
                     let high = &parts.by_last[last * count + from..=last * count + to];
-                    let sums = low.iter().zip(high).map(|(low, high)| low + high);
-                    if let Some((sum, at)) = sums.zip(from..).min() {
-                        splits[cell] = index(at);
-                        best = (sum.saturating_add(own).min(NEVER), index(at));
+                    let mut least = u32::MAX;
+                    let mut place = from;
+                    for (at, (low, high)) in low.iter().zip(high).enumerate() {
+                        let sum = low + high;
+                        if sum < least {
+                            (least, place) = (sum, from + at);
+                        }
                     }
+                    splits[cell] = index(place);
+                    best = ((least + own).min(NEVER), index(place));
                 }
                 let depth = bound.map_or(u32::MAX, |(_, depth)| depth);
                 let chained = self.chains[first].get(last - first - 1);
                 if let Some((kind, cost)) = chained.and_then(|chained| chained.within(depth))
-                    && cost <= best.0
+                    && narrow(cost) <= best.0
                 {
-                    best = (cost, index(count + kind));
+                    best = (narrow(cost), index(count + kind));
                 }
                 level.by_first[cell] = best.0;
                 level.by_last[last * count + first] = best.0;
