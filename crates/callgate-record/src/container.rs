@@ -106,10 +106,16 @@ pub fn find(name: &str) -> Result<Container, ContainerError> {
     }
 }
 
+/// A container that a runtime has made and not started yet, as it tells its hooks: by its id and its
+/// first process.
+pub fn made(id: String, init: i32) -> Container {
+    Container { cgroup: group::of(init, &id), id, init, is_waiting: true }
+}
+
 impl From<State> for Container {
     fn from(state: State) -> Container {
-        let cgroup = group::of(state.init, &state.id);
-        Container { is_waiting: state.is_waiting(), id: state.id, init: state.init, cgroup }
+        let is_waiting = state.is_waiting();
+        Container { is_waiting, ..made(state.id, state.init) }
     }
 }
 

@@ -164,8 +164,40 @@ pub enum Running<'a> {
     Cgroup(&'a Path),
 }
 
+/// What is to be recorded of what runs already.
+#[derive(Clone, Copy, Debug)]
+pub struct Attach<'a> {
+    running: Running<'a>,
+    time: Option<Duration>,
+    from_runtime: bool,
+}
+
+impl<'a> Attach<'a> {
+    /// All that this calls from now on.
+    pub fn new(running: Running<'a>) -> Attach<'a> {
+        Attach { running, time: None, from_runtime: false }
+    }
+
+    /// For no longer than this.
+    #[must_use]
+    pub fn at_most(mut self, time: Duration) -> Attach<'a> {
+        self.time = Some(time);
+        self
+    }
+
+    /// What runs is a container runtime that has made a container, and not executed its command
+    /// yet: of what that program calls only an exec is recorded. What brings further commands in
+    /// from outside is the runtime's too, where it executes the same file.
+    #[must_use]
+    pub fn from_runtime(mut self) -> Attach<'a> {
+        self.from_runtime = true;
+        self
+    }
+}
+
 /// Records what runs already, from now on to its end, for a time, or until `end` has come, into `out`
-/// too as it becomes known; `seen` is told now and then. All of it counts as running.
+/// too as it becomes known; `seen` is told as soon as the kernel counts, and now and then. All of
+/// it counts as running.
 ///
 /// The recording has an end at every look, so that it is whole when this process is killed.
 ///
@@ -173,8 +205,7 @@ pub enum Running<'a> {
 ///
 /// There is no such process or cgroup, or the kernel does not take the programs.
 pub fn attach(
-    running: Running<'_>,
-    time: Option<Duration>,
+    attach: Attach<'_>,
     end: &mut EndRequest,
     recorder: &mut Recorder,
     out: &mut impl Write,
@@ -183,7 +214,7 @@ pub fn attach(
     /// How often a look that brought nothing is written down.
     const REST: Duration = Duration::from_secs(10);
     let missing = |error: io::Error| CountError(Kind::Wait(error));
-    let (process, cgroup) = match running {
+    let (process, cgroup) = match attach.running {
         Running::Process(number) => {
             let pid =
                 Pid::from_raw(number).ok_or_else(|| missing(io::ErrorKind::NotFound.into()))?;
@@ -206,10 +237,14 @@ pub fn attach(
         .start()
         .map_err(|error| CountError(Kind::Start(error)))?;
     let mut feed = Feed::new(counters, Duration::ZERO);
+    if attach.from_runtime {
+        feed.leave_runtime_out();
+    }
     let tick = Timespec::try_from(TICK).map_err(|error| missing(io::Error::other(error)))?;
     let began = Instant::now();
     let mut written = began;
     let mut unwritten = recorder.flush(out).err();
+    seen(recorder);
     loop {
         let process = process.as_ref().map(|(_, held)| held);
         let mut fds = vec![PollFd::new(&*end, PollFlags::IN)];
@@ -218,7 +253,7 @@ pub fn attach(
         let _ = poll(&mut fds, Some(&tick));
         let ended = fds.get(1).is_some_and(|process| !process.revents().is_empty());
         let empty = cgroup.as_ref().is_some_and(|group| !group.is_populated().unwrap_or(false));
-        let timed_out = time.is_some_and(|time| began.elapsed() >= time);
+        let timed_out = attach.time.is_some_and(|time| began.elapsed() >= time);
         let over = ended || empty || timed_out || end.has_come();
         let news = feed.events(recorder);
         feed.counts(recorder);

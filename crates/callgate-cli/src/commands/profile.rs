@@ -135,7 +135,7 @@ pub fn main(args: Args) -> Result<Answer, Failure> {
         _ => None,
     };
     let profile = profile::generate(&recording, &options).map_err(|e| e.to_string())?;
-    let text = write(&args, &recording, &profile)?;
+    let text = write(args.to, &recording, &profile)?;
     match &args.output {
         Some(path) => output::write_file(path, text.as_bytes())?,
         None => output::print(&text)?,
@@ -146,8 +146,11 @@ pub fn main(args: Args) -> Result<Answer, Failure> {
 
 /// The text, proved; where the format has no words for the profile as it is, its meaning in
 /// the format's own words.
-fn write(args: &Args, recording: &Recording, profile: &Profile) -> Result<String, Failure> {
-    let format = args.to;
+pub fn write(
+    format: &'static Format,
+    recording: &Recording,
+    profile: &Profile,
+) -> Result<String, Failure> {
     let as_it_is = (format.write)(&profile.policy)
         .map_err(|errors| errors.iter().map(|e| e.message.clone()).collect::<Vec<_>>().join("; "))
         .and_then(|text| {

@@ -15,6 +15,8 @@ use std::{ffi::OsString, path::PathBuf, process::ExitCode};
 use callgate_syscalls::Abi;
 use clap::{Args as ClapArgs, ValueEnum};
 
+#[cfg(target_os = "linux")]
+pub use self::command::{info, run_id};
 pub use self::file::read;
 use crate::{report, target::parse_abi};
 

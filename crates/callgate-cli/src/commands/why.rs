@@ -11,6 +11,8 @@ use std::{ffi::OsString, path::PathBuf, process::ExitCode};
 
 use clap::Args as ClapArgs;
 
+#[cfg(target_os = "linux")]
+pub use self::fix::insert_entry;
 use super::run::FilterArgs;
 
 const AFTER_HELP: &str = "\

@@ -18,6 +18,8 @@ use crate::{Call, Fact, Phase, Recorder, Values};
 pub struct Feed {
     counters: ebpf::Recorder,
     executables: BTreeMap<ExecutableId, String>,
+    /// Whether the first executable is a container runtime, whose own calls are left out.
+    from_runtime: bool,
     start: Instant,
     /// CLOCK_MONOTONIC of the first event, in nanoseconds.
     first: Option<u64>,
@@ -35,6 +37,7 @@ impl Feed {
         Feed {
             counters,
             executables: BTreeMap::new(),
+            from_runtime: false,
             start: Instant::now(),
             first: None,
             start_up,
@@ -43,6 +46,11 @@ impl Feed {
             base: BTreeMap::new(),
             last: BTreeMap::new(),
         }
+    }
+
+    /// The first executable that is seen is a container runtime: of its calls only an exec is taken.
+    pub fn leave_runtime_out(&mut self) {
+        self.from_runtime = true;
     }
 
     /// Milliseconds from the start.
@@ -74,7 +82,7 @@ impl Feed {
             }
             _ => None,
         };
-        let Some(call) = call else { return };
+        let Some(call) = call.filter(|call| self.is_taken(event.executable, *call)) else { return };
         let executable = self.executable(event.executable);
         recorder.enter(self.phase(Duration::from_millis(at)));
         recorder.know(call, &executable, &fact);
@@ -98,6 +106,19 @@ impl Feed {
         self.executables.get(&id).cloned().unwrap_or_default()
     }
 
+    /// Whether a call is the workload's. runc executes a copy of itself in memory, a new one each
+    /// time, which has but its name.
+    fn is_taken(&mut self, id: ExecutableId, call: Call) -> bool {
+        if !self.from_runtime || matches!(call.name(), Some("execve" | "execveat")) {
+            return true;
+        }
+        // Numbers are given in the order of their coming.
+        let known = self.counters.executables().unwrap_or_default();
+        let Some(first) = known.first().map(|executable| executable.id) else { return true };
+        let name = self.executable(id);
+        id != first && !(name.starts_with("/memfd:") && name == self.executable(first))
+    }
+
     /// Takes the counters. At the first look after the start-up they are still its own.
     pub fn counts(&mut self, recorder: &mut Recorder) {
         let now = self.now();
@@ -107,6 +128,9 @@ impl Feed {
         };
         recorder.enter(if self.running { Phase::Running } else { Phase::StartUp });
         for ((id, call), total) in &all {
+            if !self.is_taken(*id, *call) {
+                continue;
+            }
             let mut fact = total.clone();
             if let Some(base) = self.base.get(&(*id, *call)) {
                 fact.count -= base.count.min(fact.count);

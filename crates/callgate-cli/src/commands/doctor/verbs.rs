@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use callgate_kernel::Features;
-use callgate_record::method::notify_works;
+use callgate_record::method::{ebpf_works, notify_works};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -77,6 +77,14 @@ pub fn table(features: &Features) -> Vec<Verb> {
             user: "by notification; setuid programs gain nothing",
             container: "by notification, unless its filter has a listener",
             filtered: "what the filter refuses, eBPF alone sees",
+        },
+        Verb {
+            name: "hook",
+            here: yes(ebpf_works().is_ok()),
+            root: "all",
+            user: "no: recording a container takes eBPF",
+            container: "no: it is for the container's host",
+            filtered: "what the filter refuses, it sees",
         },
         anywhere("profile"),
         Verb {

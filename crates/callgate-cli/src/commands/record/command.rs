@@ -12,7 +12,7 @@ use callgate_policy::{NewerCalls, Ruleset, Target};
 use callgate_record::{
     Known, Recorder, Recording, RunId, RunInfo,
     container::{self, Container},
-    ebpf::{self, CountError, Moment, Running},
+    ebpf::{self, Attach, CountError, Moment, Running},
     method::{self, Method},
     notify::{self, Watch},
 };
@@ -96,14 +96,15 @@ pub fn attach(args: &Args) -> Result<(), Failure> {
         tell_of(container, &name);
     }
     let mut output = Output::open(&args.output)?;
-    let info = RunInfo { command: vec![name.clone()], ..info(args, Method::Ebpf, native()?) };
-    let mut recorder = Recorder::new(run_id(), info);
+    let mut recorder = Recorder::new(run_id(), info(vec![name.clone()], Method::Ebpf, native()?));
     let mut live = Live::new(Method::Ebpf);
-    let time = args.time.map(|seconds| Duration::from_secs(u64::from(seconds)));
+    let mut attach = Attach::new(running);
+    if let Some(seconds) = args.time {
+        attach = attach.at_most(Duration::from_secs(u64::from(seconds)));
+    }
     // Until the summary is printed: a signal that comes late ends nothing that is done anyway.
     let mut end = EndRequest::watch().map_err(|errno| format!("signals: {errno}"))?;
-    let attached =
-        ebpf::attach(running, time, &mut end, &mut recorder, &mut output, |r| live.show(r));
+    let attached = ebpf::attach(attach, &mut end, &mut recorder, &mut output, |r| live.show(r));
     live.end();
     let unwritten = match attached {
         Ok(unwritten) => unwritten,
@@ -141,7 +142,7 @@ fn tell_of(container: &Container, name: &str) {
 
 /// The kernel counts.
 fn counted(args: &Args, output: &mut Output) -> Result<Counting, Failure> {
-    let mut recorder = Recorder::new(run_id(), info(args, Method::Ebpf, native()?));
+    let mut recorder = Recorder::new(run_id(), info(command_of(args), Method::Ebpf, native()?));
     let mut live = Live::new(Method::Ebpf);
     let tell = |moment| match moment {
         Moment::Begun if args.method == MethodName::Auto => report::note("recording by eBPF"),
@@ -176,7 +177,7 @@ fn notified(
     for round in 0..runs {
         let filter = Known::new(native, &known, profile.as_ref(), args.args);
         let compiled = callgate_compile::compile(&filter.ruleset).map_err(|e| e.to_string())?;
-        let mut recorder = Recorder::new(run_id(), info(args, Method::Notify, native));
+        let mut recorder = Recorder::new(run_id(), info(command_of(args), Method::Notify, native));
         recorder.leave_unwatched(filter.unwatched.iter().copied());
         let mut live = Live::new(Method::Notify);
         let watched =
@@ -256,16 +257,22 @@ fn on_top_of(sources: &[String], native: Abi) -> Result<(Recording, Option<Rules
     Ok((known, profile))
 }
 
-fn info(args: &Args, method: Method, native: Abi) -> RunInfo {
+/// The command line, as a recording keeps it.
+fn command_of(args: &Args) -> Vec<String> {
     /// Longer command lines are cut.
     const ARGUMENTS: usize = 64;
     const LENGTH: usize = 4096;
     let text = |argument: &std::ffi::OsString| -> String {
         argument.to_string_lossy().chars().take(LENGTH).collect()
     };
+    args.command.iter().take(ARGUMENTS).map(text).collect()
+}
+
+/// A run that begins now on this machine.
+pub fn info(command: Vec<String>, method: Method, native: Abi) -> RunInfo {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     RunInfo {
-        command: args.command.iter().take(ARGUMENTS).map(text).collect(),
+        command,
         method: method.name().to_owned(),
         kernel: callgate_kernel::release(),
         machine: Some(native),
@@ -274,7 +281,7 @@ fn info(args: &Args, method: Method, native: Abi) -> RunInfo {
 }
 
 /// Different for every run: the standard library's hasher has 128 random bits.
-fn run_id() -> RunId {
+pub fn run_id() -> RunId {
     let mut hasher = RandomState::new().build_hasher();
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     hasher.write_u128(now.as_nanos());

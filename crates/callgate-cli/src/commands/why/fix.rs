@@ -97,10 +97,10 @@ impl<'r> Fixes<'r> {
         };
         let removal = refusing.map(|entry| (name.to_owned(), entry));
         let candidates = [
-            (insert(&self.text, &rule), Edit { rule: Some(rule.clone()), remove: None }),
+            (insert_entry(&self.text, &rule), Edit { rule: Some(rule.clone()), remove: None }),
             (without(&self.text), Edit { rule: None, remove: removal.clone() }),
             (
-                without(&self.text).and_then(|text| insert(&text, &rule)),
+                without(&self.text).and_then(|text| insert_entry(&text, &rule)),
                 Edit { rule: Some(rule.clone()), remove: removal },
             ),
         ];
@@ -250,7 +250,7 @@ fn apply(text: &str, edit: &diagnostic::Edit) -> String {
 }
 
 /// The text with one more entry, behind the last and laid out as that one is.
-fn insert(text: &str, rule: &str) -> Option<String> {
+pub fn insert_entry(text: &str, rule: &str) -> Option<String> {
     let document = json::parse(text).ok()?;
     let member = |value: json::Value<'_>, name: &str| {
         let of_name = |(key, _): &(json::Value<'_>, json::Value<'_>)| {
@@ -310,7 +310,7 @@ mod tests {
 
     #[test]
     fn an_entry_is_laid_out_as_its_neighbour() {
-        let inserted = |text| insert(text, RULE).unwrap();
+        let inserted = |text| insert_entry(text, RULE).unwrap();
         assert_eq!(
             inserted("{\n\t\"syscalls\": [\n\t\t{ \"a\": 1 }\n\t]\n}\n"),
             format!("{{\n\t\"syscalls\": [\n\t\t{{ \"a\": 1 }},\n\t\t{RULE}\n\t]\n}}\n")
@@ -328,8 +328,8 @@ mod tests {
             inserted(r#"{"linux":{"seccomp":{"syscalls":[1]}}}"#),
             format!(r#"{{"linux":{{"seccomp":{{"syscalls":[1, {RULE}]}}}}}}"#)
         );
-        assert_eq!(insert("{", RULE), None);
-        assert_eq!(insert("{}", RULE), None);
+        assert_eq!(insert_entry("{", RULE), None);
+        assert_eq!(insert_entry("{}", RULE), None);
     }
 
     #[test]
