@@ -64,7 +64,7 @@ mod types;
 
 pub use self::error::Error;
 pub use self::facts::{
-    ArgumentValues, CallCount, CallResult, Event, Executable, ExecutableId, Losses, News,
+    ArgumentValues, CallCount, CallResult, Event, Executable, ExecutableId, Losses, News, Refused,
 };
 pub use self::recorder::{Recorder, RecorderOptions, Results, Scope};
 pub use self::table::ArgumentTable;

@@ -27,6 +27,7 @@ fn main() {
         ("int_0x80_and_x32_are_counted_by_their_tables", tables),
         ("threads_children_and_execs_are_counted", families),
         ("calls_that_a_filter_refuses_are_told_from_errors", refusals),
+        ("each_refused_call_is_told_with_its_registers", told),
         ("a_supervised_or_trapped_call_has_no_error_and_no_entry", trapped),
         ("results_can_wait_for_a_filter_and_what_is_missed_is_said", late_results),
         ("an_inherited_filter_is_seen_by_who_waits_for_one", inherited_filter),
@@ -247,6 +248,42 @@ fn refusals() {
             .filter(|result| !result.entered)
             .collect();
         assert_eq!(not_entered.len(), 1, "{not_entered:?}");
+    }
+}
+
+fn told() {
+    let calls = Calls::new();
+    for by in [By::Cgroup, By::Tree] {
+        let command = calls.command("refused 13 killed 1 killed 2 missing 5 odd 2");
+        let (mut recorded, outcome) = record(by, &ArgumentTable::new(), &command, |options| {
+            *options = options.clone().refusals();
+        });
+        assert_eq!(outcome, Outcome::Exited(7));
+        let refused = recorded.recorder.refused();
+        let of = |call: &str| {
+            let number = Abi::X86_64.number(call).unwrap();
+            refused.iter().filter(move |refused| refused.data.nr == number).collect::<Vec<_>>()
+        };
+        let getpgid = of("getpgid");
+        assert_eq!(getpgid.len(), 3, "{refused:?}");
+        for call in getpgid {
+            let errno = -i64::from(libc::EACCES);
+            assert_eq!((call.result, call.entered, call.data.args[0]), (errno, false, 0));
+            assert_eq!(call.data.arch, Abi::X86_64.audit());
+            assert!(call.process > 0 && call.data.instruction_pointer > 0);
+            assert!(call.stack_pointer > 0 && call.stack.iter().any(|word| *word > 0));
+        }
+        // Killed: the call returns to nobody, with its own number for a result.
+        let getsid = of("getsid");
+        assert_eq!(getsid.len(), 2, "{refused:?}");
+        for call in getsid {
+            assert_eq!(call.data.args, [4711, 2, 3, 4, 5, 6]);
+            assert_eq!((call.result, call.entered), (i64::from(call.data.nr.0), false));
+        }
+        // An error is told once.
+        let rmdir = of("rmdir");
+        assert_eq!((rmdir.len(), rmdir[0].entered), (1, true), "{refused:?}");
+        assert!(refused.iter().all(|call| call.data.nr.0 != 100_000), "nobody refused it");
     }
 }
 

@@ -90,6 +90,7 @@ pub(super) enum Helper {
     ProcessorId = 8,
     CurrentNumbers = 14,
     CurrentUnderCgroup = 37,
+    ReadUser = 112,
     ReadKernel = 113,
     ReadKernelString = 115,
     RingOutput = 130,

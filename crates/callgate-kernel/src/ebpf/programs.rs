@@ -30,6 +30,8 @@ pub(super) struct Plan<'a> {
     pub(super) maps: &'a Maps,
     /// A process that has been forked and whose first exec is the beginning of the recording.
     pub(super) launched: Option<u32>,
+    /// Whether each refused call is told, with its registers.
+    pub(super) refusals: bool,
 }
 
 /// Bytes of the stack, from the frame down.
@@ -45,6 +47,7 @@ mod stack {
     pub(super) const TRACKED: i16 = -112;
     pub(super) const SET: i16 = -120;
     pub(super) const EVENT: i16 = -160;
+    pub(super) const REFUSAL: i16 = EVENT - super::REFUSAL_SIZE.cast_signed();
 }
 
 /// What an event is about.
@@ -60,11 +63,26 @@ pub(super) enum EventKind {
     Result = 5,
     /// A task has a filter, or is about to get one.
     Filter = 6,
+    /// A call that was not entered, or an error that is new: see [`REFUSAL_SIZE`].
+    Refusal = 7,
 }
 
 /// An event: 32-bit kind, executable, index of the call, argument; 64-bit value; 32-bit thread and
 /// process; 64-bit time, in nanoseconds of CLOCK_MONOTONIC.
 pub(super) const EVENT_SIZE: u8 = 40;
+
+/// An event about one refused call, in words of 64 bits: 32-bit kind and executable; 32-bit number
+/// and [`refusal`]'s flags; result; thread and process; time; instruction and stack pointer; six
+/// arguments; and what lies on the stack.
+pub(super) const REFUSAL_SIZE: u16 = 8 * (13 + STACK_WORDS);
+/// How many words of the stack that is.
+pub(super) const STACK_WORDS: u16 = 16;
+
+/// Flags of a refusal.
+pub(super) mod refusal {
+    pub(in super::super) const COMPAT: i32 = 1;
+    pub(in super::super) const ENTERED: i32 = 2;
+}
 
 /// Of a task's storage: the address space and cgroups for which the rest holds, the executable, and
 /// the number of the last call that it has entered, and 1: 0 for none yet.

@@ -3,19 +3,19 @@
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
-use callgate_bpf::SyscallNr;
+use callgate_bpf::{SeccompData, SyscallNr};
 use callgate_syscalls::Abi;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::error::{Error, Kind};
 use super::facts::{
-    ArgumentValues, CallCount, CallResult, Event, Executable, ExecutableId, Losses, News,
+    ArgumentValues, CallCount, CallResult, Event, Executable, ExecutableId, Losses, News, Refused,
 };
 use super::layout::Layout;
 use super::maps::{COMPONENT, Control, LEVELS, LISTED, Maps, NAME_HEAD, POOL, SET_WORDS, VEIL};
 use super::program::{Attached, Program};
-use super::programs::{self, EventKind, Plan};
-use super::ring::{RawEvent, Ring};
+use super::programs::{self, EventKind, Plan, refusal};
+use super::ring::{REFUSAL_WORDS, RawEvent, Ring};
 use super::table::{ArgumentTable, CALLS, SETS, Tracked, call_at};
 use super::tree;
 use crate::cgroup::Cgroup;
@@ -40,6 +40,7 @@ pub struct RecorderOptions<'a> {
     arguments: Option<&'a ArgumentTable>,
     launched: Option<i32>,
     results: Results,
+    refusals: bool,
     ring: u32,
 }
 
@@ -74,6 +75,7 @@ pub struct Recorder {
     ring: Ring,
     maps: Maps,
     tracked: Vec<Tracked>,
+    refused: Vec<Refused>,
 }
 
 /// 4096 events and their headers, about.
@@ -87,6 +89,7 @@ impl<'a> RecorderOptions<'a> {
             arguments: None,
             launched: None,
             results: Results::Always,
+            refusals: false,
             ring: RING,
         }
     }
@@ -110,6 +113,14 @@ impl<'a> RecorderOptions<'a> {
     #[must_use]
     pub fn results(mut self, results: Results) -> RecorderOptions<'a> {
         self.results = results;
+        self
+    }
+
+    /// Tells each call that was not entered, and the first of each error that a call of an
+    /// executable returns, by [`Recorder::refused`].
+    #[must_use]
+    pub fn refusals(mut self) -> RecorderOptions<'a> {
+        self.refusals = true;
         self
     }
 
@@ -143,7 +154,12 @@ impl<'a> RecorderOptions<'a> {
         let ring = Ring::new(maps.ring.as_fd(), self.ring)
             .map_err(|errno| Error::of_map("ring", errno))?;
         let plan =
-            Plan { layout: &layout, maps: &maps, launched: self.launched.map(i32::cast_unsigned) };
+            Plan {
+                layout: &layout,
+                maps: &maps,
+                launched: self.launched.map(i32::cast_unsigned),
+                refusals: self.refusals,
+            };
         let load = Program::load;
         let enter = load("enter", c"cg_enter", &programs::enter(&plan), layout.sys_enter)?;
         let exit = load("exit", c"cg_exit", &programs::exit(&plan), layout.sys_exit)?;
@@ -171,6 +187,7 @@ impl<'a> RecorderOptions<'a> {
             ring,
             maps,
             tracked: table.tracked(),
+            refused: Vec::new(),
         })
     }
 }
@@ -203,12 +220,25 @@ impl Recorder {
             self.programs.push(program.attach()?);
         }
         while let Some(raw) = self.ring.next() {
-            if let Some(event) = decode(raw) {
+            let event = match raw {
+                RawEvent::News(words) => decode(words),
+                RawEvent::Refusal(words) => {
+                    self.refused.extend(refused(&words));
+                    None
+                }
+            };
+            if let Some(event) = event {
                 each(event);
                 count += 1;
             }
         }
         Ok(count)
+    }
+
+    /// The calls of which [`Recorder::poll`] has heard since this was asked last, oldest first. See
+    /// [`RecorderOptions::refusals`].
+    pub fn refused(&mut self) -> Vec<Refused> {
+        std::mem::take(&mut self.refused)
     }
 
     /// What was executed so far.
@@ -334,11 +364,35 @@ fn outcome_of(outcome: u16) -> (Option<Errno>, bool) {
     ((errno != 0).then(|| Errno(i32::from(errno))), outcome & 0x1000 == 0)
 }
 
-fn decode(raw: RawEvent) -> Option<Event> {
-    let low_high = |word: u64| {
-        let [a, b, c, d, e, f, g, h] = word.to_le_bytes();
-        (u32::from_le_bytes([a, b, c, d]), u32::from_le_bytes([e, f, g, h]))
-    };
+/// The low half of a word, and the high one.
+fn low_high(word: u64) -> (u32, u32) {
+    let [a, b, c, d, e, f, g, h] = word.to_le_bytes();
+    (u32::from_le_bytes([a, b, c, d]), u32::from_le_bytes([e, f, g, h]))
+}
+
+fn refused(words: &[u64; REFUSAL_WORDS]) -> Option<Refused> {
+    let [(_, executable), (number, flags), (thread, process)] =
+        [words[0], words[1], words[3]].map(low_high);
+    let is = |flag: i32| flags & flag.cast_unsigned() != 0;
+    let abi = if is(refusal::COMPAT) { Abi::X86 } else { Abi::X86_64 };
+    Some(Refused {
+        data: SeccompData {
+            nr: SyscallNr(number),
+            arch: abi.audit(),
+            instruction_pointer: words[5],
+            args: words.get(7..13)?.try_into().ok()?,
+        },
+        result: words[2].cast_signed(),
+        entered: is(refusal::ENTERED),
+        executable: ExecutableId(executable),
+        process: process.cast_signed(),
+        thread: thread.cast_signed(),
+        stack_pointer: words[6],
+        stack: words.get(13..)?.try_into().ok()?,
+    })
+}
+
+fn decode(raw: [u64; 5]) -> Option<Event> {
     let [(kind, executable), (call, argument), (thread, process)] =
         [raw[0], raw[1], raw[3]].map(low_high);
     let value = raw[2];
