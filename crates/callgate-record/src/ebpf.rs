@@ -6,7 +6,7 @@ mod ticker;
 use std::{
     fmt,
     io::{self, Write},
-    os::fd::AsFd,
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
     path::Path,
     time::{Duration, Instant},
 };
@@ -213,26 +213,9 @@ pub fn attach(
 ) -> Result<Option<io::Error>, CountError> {
     /// How often a look that brought nothing is written down.
     const REST: Duration = Duration::from_secs(10);
-    let missing = |error: io::Error| CountError(Kind::Wait(error));
-    let (process, cgroup) = match attach.running {
-        Running::Process(number) => {
-            let pid =
-                Pid::from_raw(number).ok_or_else(|| missing(io::ErrorKind::NotFound.into()))?;
-            let held = pidfd_open(pid, PidfdFlags::empty()).map_err(|e| missing(e.into()))?;
-            (Some((number, held)), None)
-        }
-        Running::Cgroup(path) => {
-            let cgroup = Cgroup::open(path);
-            (None, Some(cgroup.map_err(|error| missing(io::Error::other(error.to_string())))?))
-        }
-    };
-    let scope = match (&process, &cgroup) {
-        (Some((number, _)), _) => Scope::Tree(*number),
-        (_, Some(cgroup)) => Scope::Cgroup(cgroup),
-        (None, None) => return Err(missing(io::ErrorKind::NotFound.into())),
-    };
+    let watched = Watched::find(attach)?;
     let table = table();
-    let counters = RecorderOptions::new(scope)
+    let counters = RecorderOptions::new(watched.scope())
         .arguments(&table)
         .start()
         .map_err(|error| CountError(Kind::Start(error)))?;
@@ -240,21 +223,11 @@ pub fn attach(
     if attach.from_runtime {
         feed.leave_runtime_out();
     }
-    let tick = Timespec::try_from(TICK).map_err(|error| missing(io::Error::other(error)))?;
-    let began = Instant::now();
-    let mut written = began;
+    let mut written = Instant::now();
     let mut unwritten = recorder.flush(out).err();
     seen(recorder);
     loop {
-        let process = process.as_ref().map(|(_, held)| held);
-        let mut fds = vec![PollFd::new(&*end, PollFlags::IN)];
-        fds.extend(process.map(|held| PollFd::new(held, PollFlags::IN)));
-        // What ended a wait is asked for below; one that failed is over at once.
-        let _ = poll(&mut fds, Some(&tick));
-        let ended = fds.get(1).is_some_and(|process| !process.revents().is_empty());
-        let empty = cgroup.as_ref().is_some_and(|group| !group.is_populated().unwrap_or(false));
-        let timed_out = attach.time.is_some_and(|time| began.elapsed() >= time);
-        let over = ended || empty || timed_out || end.has_come();
+        let over = watched.is_over_after_a_tick(end, None);
         let news = feed.events(recorder);
         feed.counts(recorder);
         if over {
@@ -269,6 +242,84 @@ pub fn attach(
         if over {
             return Ok(unwritten);
         }
+    }
+}
+
+/// Watches what runs already for calls that are refused, from now on to its end, for a time, or
+/// until `end` has come. `look` is given the kernel's recorder as soon as there is something, at
+/// least four times a second, and at the end, which it is told.
+///
+/// # Errors
+///
+/// There is no such process or cgroup, or the kernel does not take the programs.
+pub fn refusals(
+    attach: Attach<'_>,
+    end: &mut EndRequest,
+    mut look: impl FnMut(&mut ebpf::Recorder, bool),
+) -> Result<(), CountError> {
+    /// Some 16,000 refusals.
+    const RING: u32 = 4 << 20;
+    let watched = Watched::find(attach)?;
+    let mut counters = RecorderOptions::new(watched.scope())
+        .refusals()
+        .ring_size(RING)
+        .start()
+        .map_err(|error| CountError(Kind::Start(error)))?;
+    look(&mut counters, false);
+    loop {
+        let over = watched.is_over_after_a_tick(end, Some(counters.descriptor()));
+        look(&mut counters, over);
+        if over {
+            return Ok(());
+        }
+    }
+}
+
+/// What is watched, held so that it cannot become another.
+struct Watched {
+    process: Option<(i32, OwnedFd)>,
+    cgroup: Option<Cgroup>,
+    until: Option<Instant>,
+}
+
+impl Watched {
+    fn find(attach: Attach<'_>) -> Result<Watched, CountError> {
+        let missing = |error: io::Error| CountError(Kind::Wait(error));
+        let (process, cgroup) = match attach.running {
+            Running::Process(number) => {
+                let pid =
+                    Pid::from_raw(number).ok_or_else(|| missing(io::ErrorKind::NotFound.into()))?;
+                let held = pidfd_open(pid, PidfdFlags::empty()).map_err(|e| missing(e.into()))?;
+                (Some((number, held)), None)
+            }
+            Running::Cgroup(path) => {
+                let cgroup = Cgroup::open(path);
+                (None, Some(cgroup.map_err(|error| missing(io::Error::other(error.to_string())))?))
+            }
+        };
+        let until = attach.time.and_then(|time| Instant::now().checked_add(time));
+        Ok(Watched { process, cgroup, until })
+    }
+
+    fn scope(&self) -> Scope<'_> {
+        match &self.cgroup {
+            Some(cgroup) => Scope::Cgroup(cgroup),
+            // One of the two is there.
+            None => Scope::Tree(self.process.as_ref().map_or(0, |(number, _)| *number)),
+        }
+    }
+
+    /// Waits for a tick, or less when there is something at `ready`, and says whether all is over.
+    fn is_over_after_a_tick(&self, end: &mut EndRequest, ready: Option<BorrowedFd<'_>>) -> bool {
+        let process = self.process.as_ref().map(|(_, held)| held);
+        let mut fds = vec![PollFd::new(&*end, PollFlags::IN)];
+        fds.extend(process.map(|held| PollFd::new(held, PollFlags::IN)));
+        fds.extend(ready.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)));
+        // What ended a wait is asked for below; one that failed is over at once.
+        let _ = poll(&mut fds, Timespec::try_from(TICK).ok().as_ref());
+        let ended = process.is_some() && fds.get(1).is_some_and(|fd| !fd.revents().is_empty());
+        let empty = self.cgroup.as_ref().is_some_and(|group| !group.is_populated().unwrap_or(false));
+        ended || empty || self.until.is_some_and(|until| Instant::now() >= until) || end.has_come()
     }
 }
 

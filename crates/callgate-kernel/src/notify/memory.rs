@@ -1,4 +1,4 @@
-//! The memory of a thread that waits.
+//! The memory of a thread, above all of one that waits.
 //!
 //! Read through `/proc/PID/mem`, which takes the right to trace that process. What is read is what
 //! stood there at that moment: another thread, or a process with the same memory, may change it
@@ -25,6 +25,41 @@ pub struct Text {
 /// may be missing.
 const PAGE: u64 = 4096;
 
+/// The memory that a thread had when this was opened, also when it has executed something else
+/// since: then nothing can be read any more.
+#[derive(Debug)]
+pub struct Memory(File);
+
+impl Memory {
+    /// Of this thread.
+    ///
+    /// # Errors
+    ///
+    /// ENOENT when there is no such thread; EACCES or EPERM when this process may not trace it.
+    pub fn of_thread(thread: i32) -> Result<Memory, Errno> {
+        let file = File::open(format!("/proc/{thread}/mem"));
+        file.map(Memory).map_err(|error| Errno::from(&error))
+    }
+
+    /// Fills the buffer from this address on, and says how much could be read.
+    ///
+    /// # Errors
+    ///
+    /// EIO or EFAULT when there is no memory at that address.
+    pub fn read(&self, address: u64, buffer: &mut [u8]) -> Result<usize, Errno> {
+        read(&self.0, address, buffer)
+    }
+
+    /// The string at this address, up to its NUL or the limit.
+    ///
+    /// # Errors
+    ///
+    /// As [`Memory::read`].
+    pub fn read_string(&self, address: u64, limit: usize) -> Result<Text, Errno> {
+        read_string(&self.0, address, limit)
+    }
+}
+
 impl Notification<'_> {
     /// Fills the buffer from this address on, and says how much could be read.
     ///
@@ -33,7 +68,7 @@ impl Notification<'_> {
     /// ESRCH when the thread does not wait any more; EACCES or EPERM when this process may not
     /// trace that one; EIO or EFAULT when there is no memory at that address.
     pub fn read(&self, address: u64, buffer: &mut [u8]) -> Result<usize, Errno> {
-        let read = read(self.memory()?, address, buffer)?;
+        let read = self.memory()?.read(address, buffer)?;
         self.still(read)
     }
 
@@ -43,13 +78,12 @@ impl Notification<'_> {
     ///
     /// As [`Notification::read`].
     pub fn read_string(&self, address: u64, limit: usize) -> Result<Text, Errno> {
-        let text = read_string(&self.memory()?, address, limit)?;
+        let text = self.memory()?.read_string(address, limit)?;
         self.still(text)
     }
 
-    fn memory(&self) -> Result<File, Errno> {
-        let thread = self.thread().ok_or(Errno(libc::ESRCH))?;
-        File::open(format!("/proc/{thread}/mem")).map_err(|error| Errno::from(&error))
+    fn memory(&self) -> Result<Memory, Errno> {
+        Memory::of_thread(self.thread().ok_or(Errno(libc::ESRCH))?)
     }
 
     /// What was read, when the number was that thread's all the while.
@@ -58,7 +92,7 @@ impl Notification<'_> {
     }
 }
 
-fn read(memory: File, address: u64, buffer: &mut [u8]) -> Result<usize, Errno> {
+fn read(memory: &File, address: u64, buffer: &mut [u8]) -> Result<usize, Errno> {
     let mut filled = 0;
     while filled < buffer.len() {
         let at = u64::try_from(filled).ok().and_then(|filled| address.checked_add(filled));
@@ -127,14 +161,14 @@ mod tests {
     #[test]
     fn an_address_without_memory_is_an_error() {
         assert!(read_string(&own(), 0, 10).is_err());
-        assert!(read(own(), u64::MAX - 3, &mut [0; 10]).is_err());
+        assert!(read(&own(), u64::MAX - 3, &mut [0; 10]).is_err());
     }
 
     #[test]
     fn a_buffer_is_filled() {
         let bytes = *b"0123456789";
         let mut copy = [0; 10];
-        assert_eq!(read(own(), address(&bytes), &mut copy), Ok(10));
+        assert_eq!(read(&own(), address(&bytes), &mut copy), Ok(10));
         assert_eq!(copy, bytes);
     }
 }
