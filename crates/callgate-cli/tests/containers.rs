@@ -6,6 +6,8 @@
 mod common;
 #[path = "containers/hook.rs"]
 mod hook;
+#[path = "containers/why.rs"]
+mod why;
 
 use std::{
     fs,

@@ -318,7 +318,8 @@ impl Watched {
         // What ended a wait is asked for below; one that failed is over at once.
         let _ = poll(&mut fds, Timespec::try_from(TICK).ok().as_ref());
         let ended = process.is_some() && fds.get(1).is_some_and(|fd| !fd.revents().is_empty());
-        let empty = self.cgroup.as_ref().is_some_and(|group| !group.is_populated().unwrap_or(false));
+        let empty =
+            self.cgroup.as_ref().is_some_and(|group| !group.is_populated().unwrap_or(false));
         ended || empty || self.until.is_some_and(|until| Instant::now() >= until) || end.has_come()
     }
 }

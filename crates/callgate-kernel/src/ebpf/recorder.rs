@@ -153,13 +153,12 @@ impl<'a> RecorderOptions<'a> {
         let maps = Maps::new(&table, cgroup, self.ring)?;
         let ring = Ring::new(maps.ring.as_fd(), self.ring)
             .map_err(|errno| Error::of_map("ring", errno))?;
-        let plan =
-            Plan {
-                layout: &layout,
-                maps: &maps,
-                launched: self.launched.map(i32::cast_unsigned),
-                refusals: self.refusals,
-            };
+        let plan = Plan {
+            layout: &layout,
+            maps: &maps,
+            launched: self.launched.map(i32::cast_unsigned),
+            refusals: self.refusals,
+        };
         let load = Program::load;
         let enter = load("enter", c"cg_enter", &programs::enter(&plan), layout.sys_enter)?;
         let exit = load("exit", c"cg_exit", &programs::exit(&plan), layout.sys_exit)?;

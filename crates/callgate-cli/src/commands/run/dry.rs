@@ -20,15 +20,15 @@ pub fn run(ready: &Ready, args: &Args) -> Result<u8, Failure> {
             ready.target.kernel
         )));
     }
-    let name = &args.filter.profile;
+    let name = args.filter.profile();
     let program = asking(name, &ready.origin)?;
     let launch = ready.launch(&program, &args.filter, &args.command);
     if let Err(Failure::Message(message)) = permit_start(&launch, &ready.program, name) {
         report::warning(message);
     }
-    let mut refusals = Refusals::new(ready);
+    let mut refusals = Refusals::of_command();
     let finished = launch.run_notified(|notification| {
-        refusals.notice(notification);
+        refusals.notice(ready, notification);
         Answer::Continue
     });
     let finished = match finished {
@@ -41,7 +41,7 @@ pub fn run(ready: &Ready, args: &Args) -> Result<u8, Failure> {
     for row in refusals.rows() {
         crate::report::say(refusals::row("would be refused", row, name));
     }
-    refusals::notes(&refusals, finished.left);
+    refusals::notes(&refusals, refusals::MEMORY_WAITED, finished.left);
     match refusals.total() {
         0 => report::note("nothing would have been refused"),
         1 => report::note("1 call would have been refused"),

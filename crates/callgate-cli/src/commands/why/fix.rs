@@ -9,7 +9,7 @@ use callgate_verdict::lint::remove_name;
 
 use super::Args;
 use crate::{
-    commands::{Failure, run::filter::Ready},
+    commands::Failure,
     meaning::Origin,
     output,
     refusals::{Known, Refusal},
@@ -29,7 +29,8 @@ pub struct Edit {
 
 /// The edits of one profile, and its text with all of them.
 pub struct Fixes<'r> {
-    ready: &'r Ready,
+    origin: &'r Origin,
+    target: &'r Target,
     text: String,
 }
 
@@ -41,19 +42,19 @@ struct Editable<'r> {
 }
 
 impl<'r> Fixes<'r> {
-    pub fn new(ready: &'r Ready) -> Fixes<'r> {
-        let text = match &ready.origin {
+    pub fn new(origin: &'r Origin, target: &'r Target) -> Fixes<'r> {
+        let text = match origin {
             Origin::Profile { profile, .. } => profile.text.clone(),
             _ => String::new(),
         };
-        Fixes { ready, text }
+        Fixes { origin, target, text }
     }
 
     fn editable(&self) -> Result<Editable<'r>, String> {
-        match &self.ready.origin {
+        match self.origin {
             Origin::Profile { profile, .. } => match written_for(profile) {
                 Some(dialect) => {
-                    let target = target_of(profile, &self.ready.target);
+                    let target = target_of(profile, self.target);
                     Ok(Editable { profile, dialect, target })
                 }
                 None => Err("no edit: it is no JSON profile".to_owned()),
@@ -163,7 +164,7 @@ impl<'r> Fixes<'r> {
         let editable = self.editable().ok()?;
         let words: Option<Vec<String>> = args.command.iter().map(|word| shell_word(word)).collect();
         let command = words.map_or_else(|| "COMMAND".to_owned(), |words| words.join(" "));
-        let name = &args.filter.profile;
+        let name = args.filter.profile();
         Some(if editable.profile.builtin.is_some() {
             format!(
                 "to allow it, make a profile of your own, and have it changed:\n  callgate convert {name} --to docker -o my.json\n  callgate why --profile my.json --fix -- {command}"
