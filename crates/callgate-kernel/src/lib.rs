@@ -89,7 +89,7 @@ pub use crate::launch::{
     StrictRunError,
 };
 pub use crate::load::{LoadError, LoadOptions, Loaded, Scope, load};
-pub use crate::notify::{Answer, Caller, End, Ended, Listener, Memory, Notification, Ready, Text};
+pub use crate::notify::{Answer, Caller, End, Ended, Listener, Notification, Ready, Text};
 pub use crate::outcome::{Outcome, Signal};
 pub use crate::privileges::{
     CapSet, CapState, has_sys_admin, is_secure_exec, no_new_privs, root_is_special,

@@ -7,7 +7,7 @@ mod memory;
 mod process;
 mod traced;
 
-pub use self::memory::{Memory, Text};
+pub use self::memory::Text;
 pub use self::process::{Caller, End, Ended};
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};

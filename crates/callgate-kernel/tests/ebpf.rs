@@ -276,13 +276,16 @@ fn told() {
         // Killed: the call returns to nobody, with its own number for a result.
         let getsid = of("getsid");
         assert_eq!(getsid.len(), 2, "{refused:?}");
-        for call in getsid {
+        let getsid_memory = &getsid[0].memory;
+        for call in &getsid {
             assert_eq!(call.data.args, [4711, 2, 3, 4, 5, 6]);
             assert_eq!((call.result, call.entered), (i64::from(call.data.nr.0), false));
         }
         // An error is told once.
         let rmdir = of("rmdir");
         assert_eq!((rmdir.len(), rmdir[0].entered), (1, true), "{refused:?}");
+        assert!(rmdir[0].memory[0].starts_with(b"/nowhere\0"), "{refused:?}");
+        assert!(getsid_memory.iter().all(Vec::is_empty), "numbers are no addresses");
         assert!(refused.iter().all(|call| call.data.nr.0 != 100_000), "nobody refused it");
     }
 }

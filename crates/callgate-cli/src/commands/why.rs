@@ -76,7 +76,12 @@ pub struct Args {
     container: Option<String>,
 
     /// Watch the container no longer than this
-    #[arg(long = "for", value_name = "SECONDS", requires = "container")]
+    #[arg(
+        long = "for",
+        value_name = "SECONDS",
+        requires = "container",
+        conflicts_with = "command"
+    )]
     time: Option<u32>,
 
     /// The command and its arguments

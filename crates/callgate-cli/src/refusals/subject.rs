@@ -1,9 +1,9 @@
 //! A call that is looked at, with the thread that made it: one that waits, or one that has gone on.
 
-use std::{cell::OnceCell, fs, path::PathBuf};
+use std::{fs, path::PathBuf};
 
 use callgate_bpf::SeccompData;
-use callgate_kernel::{Caller, Memory, Notification, Text, ebpf::Refused};
+use callgate_kernel::{Caller, Notification, Text, ebpf::Refused};
 
 /// What can be learnt of a call. Nothing that `/proc` says is told before
 /// [`is_still_there`](Subject::is_still_there) has said yes after it was read.
@@ -74,18 +74,19 @@ impl Subject for Notification<'_> {
 pub struct Returned<'r> {
     refused: &'r Refused,
     executable: Option<PathBuf>,
-    memory: OnceCell<Option<Memory>>,
 }
 
 impl<'r> Returned<'r> {
     /// The call, and the file that made it, as the kernel has it.
     pub fn new(refused: &'r Refused, executable: Option<PathBuf>) -> Returned<'r> {
-        Returned { refused, executable, memory: OnceCell::new() }
+        Returned { refused, executable }
     }
 
-    fn memory(&self) -> Option<&Memory> {
-        let open = || Memory::of_thread(self.refused.thread).ok();
-        self.memory.get_or_init(open).as_ref().filter(|_| self.is_still_there())
+    /// What the kernel has read behind an argument.
+    fn memory(&self, address: u64) -> Option<&[u8]> {
+        let arguments = self.refused.data.args.iter().zip(&self.refused.memory);
+        let memory = arguments.filter(|(argument, _)| **argument == address).map(|(_, m)| m);
+        memory.map(Vec::as_slice).find(|memory| !memory.is_empty())
     }
 }
 
@@ -113,11 +114,15 @@ impl Subject for Returned<'_> {
     }
 
     fn read(&self, address: u64, buffer: &mut [u8]) -> Option<usize> {
-        self.memory()?.read(address, buffer).ok()
+        let memory = self.memory(address)?;
+        let count = memory.len().min(buffer.len());
+        buffer[..count].copy_from_slice(&memory[..count]);
+        Some(count)
     }
 
     fn read_string(&self, address: u64, limit: usize) -> Option<Text> {
-        self.memory()?.read_string(address, limit).ok()
+        let memory = self.memory(address)?;
+        Some(Text::of(&memory[..memory.len().min(limit)]))
     }
 
     fn stack_pointer(&self) -> Option<u64> {

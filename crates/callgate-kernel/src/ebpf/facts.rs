@@ -138,7 +138,7 @@ pub enum News {
 }
 
 /// One call that was not entered, or that failed, as it returned.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Refused {
     /// What a filter saw of it: the registers are still those.
@@ -159,6 +159,9 @@ pub struct Refused {
     pub stack_pointer: u64,
     /// What lay there; zeros where it could not be read.
     pub stack: [u64; 16],
+    /// What lay at the addresses that the arguments are, up to 256 bytes, before the program went
+    /// on; nothing where the argument is no address. Where less could be read, a string with its NUL.
+    pub memory: [Vec<u8>; 6],
 }
 
 /// What a recorder could not keep. All 0 in a complete recording but for `events`, which loses

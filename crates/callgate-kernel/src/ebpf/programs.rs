@@ -47,7 +47,6 @@ mod stack {
     pub(super) const TRACKED: i16 = -112;
     pub(super) const SET: i16 = -120;
     pub(super) const EVENT: i16 = -160;
-    pub(super) const REFUSAL: i16 = EVENT - super::REFUSAL_SIZE.cast_signed();
 }
 
 /// What an event is about.
@@ -63,7 +62,7 @@ pub(super) enum EventKind {
     Result = 5,
     /// A task has a filter, or is about to get one.
     Filter = 6,
-    /// A call that was not entered, or an error that is new: see [`REFUSAL_SIZE`].
+    /// A call that was not entered, or an error that is new: see [`refusal`].
     Refusal = 7,
 }
 
@@ -71,17 +70,34 @@ pub(super) enum EventKind {
 /// process; 64-bit time, in nanoseconds of CLOCK_MONOTONIC.
 pub(super) const EVENT_SIZE: u8 = 40;
 
-/// An event about one refused call, in words of 64 bits: 32-bit kind and executable; 32-bit number
-/// and [`refusal`]'s flags; result; thread and process; time; instruction and stack pointer; six
-/// arguments; and what lies on the stack.
-pub(super) const REFUSAL_SIZE: u16 = 8 * (13 + STACK_WORDS);
-/// How many words of the stack that is.
-pub(super) const STACK_WORDS: u16 = 16;
-
-/// Flags of a refusal.
+/// An event about one refused call, in words of 64 bits.
 pub(super) mod refusal {
+    /// 32-bit kind and executable.
+    pub(in super::super) const KIND: i16 = 0;
+    /// 32-bit number and flags.
+    pub(in super::super) const NUMBER: i16 = 1;
+    pub(in super::super) const RESULT: i16 = 2;
+    /// Thread and process.
+    pub(in super::super) const CALLER: i16 = 3;
+    pub(in super::super) const INSTRUCTION: i16 = 4;
+    pub(in super::super) const STACK_POINTER: i16 = 5;
+    /// Six of them.
+    pub(in super::super) const ARGUMENTS: i16 = 6;
+    pub(in super::super) const STACK: i16 = 12;
+    pub(in super::super) const STACK_WORDS: i16 = 16;
+    /// For each argument how its memory was read, and the memory.
+    pub(in super::super) const MEMORY: i16 = STACK + STACK_WORDS;
+    pub(in super::super) const MEMORY_WORDS: i16 = 32;
+    pub(in super::super) const WORDS: i16 = MEMORY + 6 * (1 + MEMORY_WORDS);
+
+    /// Flags.
     pub(in super::super) const COMPAT: i32 = 1;
     pub(in super::super) const ENTERED: i32 = 2;
+
+    /// How memory was read: not, all of it, or up to a NUL.
+    pub(in super::super) const NONE: i32 = 0;
+    pub(in super::super) const WHOLE: i32 = 1;
+    pub(in super::super) const STRING: i32 = 2;
 }
 
 /// Of a task's storage: the address space and cgroups for which the rest holds, the executable, and

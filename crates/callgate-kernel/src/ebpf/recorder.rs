@@ -370,24 +370,43 @@ fn low_high(word: u64) -> (u32, u32) {
 }
 
 fn refused(words: &[u64; REFUSAL_WORDS]) -> Option<Refused> {
+    let at = |index: i16| usize::try_from(index).unwrap_or(0);
+    let word = |index: i16| words[at(index)];
+    let several = |index: i16, count: i16| words.get(at(index)..at(index + count));
     let [(_, executable), (number, flags), (thread, process)] =
-        [words[0], words[1], words[3]].map(low_high);
+        [refusal::KIND, refusal::NUMBER, refusal::CALLER].map(|index| low_high(word(index)));
     let is = |flag: i32| flags & flag.cast_unsigned() != 0;
     let abi = if is(refusal::COMPAT) { Abi::X86 } else { Abi::X86_64 };
+    let mut memory = [const { Vec::new() }; 6];
+    let places = (refusal::MEMORY..).step_by(at(1 + refusal::MEMORY_WORDS));
+    for (memory, place) in memory.iter_mut().zip(places) {
+        let how = word(place);
+        if how == 0 {
+            continue;
+        }
+        let bytes = several(place + 1, refusal::MEMORY_WORDS)?;
+        memory.extend(bytes.iter().flat_map(|word| word.to_ne_bytes()));
+        if how == u64::from(refusal::STRING.cast_unsigned()) {
+            // With nothing before the NUL, nothing could be read.
+            let end = memory.iter().position(|byte| *byte == 0).map_or(0, |end| end + 1);
+            memory.truncate(if end > 1 { end } else { 0 });
+        }
+    }
     Some(Refused {
         data: SeccompData {
             nr: SyscallNr(number),
             arch: abi.audit(),
-            instruction_pointer: words[5],
-            args: words.get(7..13)?.try_into().ok()?,
+            instruction_pointer: word(refusal::INSTRUCTION),
+            args: several(refusal::ARGUMENTS, 6)?.try_into().ok()?,
         },
-        result: words[2].cast_signed(),
+        result: word(refusal::RESULT).cast_signed(),
         entered: is(refusal::ENTERED),
         executable: ExecutableId(executable),
         process: process.cast_signed(),
         thread: thread.cast_signed(),
-        stack_pointer: words[6],
-        stack: words.get(13..)?.try_into().ok()?,
+        stack_pointer: word(refusal::STACK_POINTER),
+        stack: several(refusal::STACK, refusal::STACK_WORDS)?.try_into().ok()?,
+        memory,
     })
 }
 

@@ -3,7 +3,7 @@
 use std::os::fd::{AsFd, BorrowedFd};
 
 use super::map::{Access, Memory};
-use super::programs::{EVENT_SIZE, REFUSAL_SIZE};
+use super::programs::{EVENT_SIZE, refusal};
 use crate::errno::Errno;
 
 /// The reading end.
@@ -24,7 +24,7 @@ pub(super) enum RawEvent {
 }
 
 const NEWS_WORDS: usize = EVENT_SIZE as usize / 8;
-pub(super) const REFUSAL_WORDS: usize = REFUSAL_SIZE as usize / 8;
+pub(super) const REFUSAL_WORDS: usize = refusal::WORDS.cast_unsigned() as usize;
 
 /// Bits of a record's length: being written, and given up.
 const BUSY: u32 = 1 << 31;
@@ -67,7 +67,7 @@ impl Ring {
                 length if length == u64::from(EVENT_SIZE) => {
                     Some(RawEvent::News(std::array::from_fn(word)))
                 }
-                length if length == u64::from(REFUSAL_SIZE) => {
+                length if usize::try_from(length) == Ok(8 * REFUSAL_WORDS) => {
                     Some(RawEvent::Refusal(Box::new(std::array::from_fn(word))))
                 }
                 _ => None,

@@ -1,4 +1,4 @@
-//! The memory of a thread, above all of one that waits.
+//! The memory of a thread that waits.
 //!
 //! Read through `/proc/PID/mem`, which takes the right to trace that process. What is read is what
 //! stood there at that moment: another thread, or a process with the same memory, may change it
@@ -21,44 +21,17 @@ pub struct Text {
     pub cut: bool,
 }
 
+impl Text {
+    /// Of bytes that were read of a string, as far as its NUL if it is among them.
+    pub fn of(bytes: &[u8]) -> Text {
+        let end = bytes.iter().position(|byte| *byte == 0);
+        Text { bytes: bytes[..end.unwrap_or(bytes.len())].to_vec(), cut: end.is_none() }
+    }
+}
+
 /// The smallest page of any architecture: reads don't cross its border, since the page behind it
 /// may be missing.
 const PAGE: u64 = 4096;
-
-/// The memory that a thread had when this was opened, also when it has executed something else
-/// since: then nothing can be read any more.
-#[derive(Debug)]
-pub struct Memory(File);
-
-impl Memory {
-    /// Of this thread.
-    ///
-    /// # Errors
-    ///
-    /// ENOENT when there is no such thread; EACCES or EPERM when this process may not trace it.
-    pub fn of_thread(thread: i32) -> Result<Memory, Errno> {
-        let file = File::open(format!("/proc/{thread}/mem"));
-        file.map(Memory).map_err(|error| Errno::from(&error))
-    }
-
-    /// Fills the buffer from this address on, and says how much could be read.
-    ///
-    /// # Errors
-    ///
-    /// EIO or EFAULT when there is no memory at that address.
-    pub fn read(&self, address: u64, buffer: &mut [u8]) -> Result<usize, Errno> {
-        read(&self.0, address, buffer)
-    }
-
-    /// The string at this address, up to its NUL or the limit.
-    ///
-    /// # Errors
-    ///
-    /// As [`Memory::read`].
-    pub fn read_string(&self, address: u64, limit: usize) -> Result<Text, Errno> {
-        read_string(&self.0, address, limit)
-    }
-}
 
 impl Notification<'_> {
     /// Fills the buffer from this address on, and says how much could be read.
@@ -68,7 +41,7 @@ impl Notification<'_> {
     /// ESRCH when the thread does not wait any more; EACCES or EPERM when this process may not
     /// trace that one; EIO or EFAULT when there is no memory at that address.
     pub fn read(&self, address: u64, buffer: &mut [u8]) -> Result<usize, Errno> {
-        let read = self.memory()?.read(address, buffer)?;
+        let read = read(self.memory()?, address, buffer)?;
         self.still(read)
     }
 
@@ -78,12 +51,13 @@ impl Notification<'_> {
     ///
     /// As [`Notification::read`].
     pub fn read_string(&self, address: u64, limit: usize) -> Result<Text, Errno> {
-        let text = self.memory()?.read_string(address, limit)?;
+        let text = read_string(&self.memory()?, address, limit)?;
         self.still(text)
     }
 
-    fn memory(&self) -> Result<Memory, Errno> {
-        Memory::of_thread(self.thread().ok_or(Errno(libc::ESRCH))?)
+    fn memory(&self) -> Result<File, Errno> {
+        let thread = self.thread().ok_or(Errno(libc::ESRCH))?;
+        File::open(format!("/proc/{thread}/mem")).map_err(|error| Errno::from(&error))
     }
 
     /// What was read, when the number was that thread's all the while.
@@ -92,7 +66,7 @@ impl Notification<'_> {
     }
 }
 
-fn read(memory: &File, address: u64, buffer: &mut [u8]) -> Result<usize, Errno> {
+fn read(memory: File, address: u64, buffer: &mut [u8]) -> Result<usize, Errno> {
     let mut filled = 0;
     while filled < buffer.len() {
         let at = u64::try_from(filled).ok().and_then(|filled| address.checked_add(filled));
@@ -161,14 +135,14 @@ mod tests {
     #[test]
     fn an_address_without_memory_is_an_error() {
         assert!(read_string(&own(), 0, 10).is_err());
-        assert!(read(&own(), u64::MAX - 3, &mut [0; 10]).is_err());
+        assert!(read(own(), u64::MAX - 3, &mut [0; 10]).is_err());
     }
 
     #[test]
     fn a_buffer_is_filled() {
         let bytes = *b"0123456789";
         let mut copy = [0; 10];
-        assert_eq!(read(&own(), address(&bytes), &mut copy), Ok(10));
+        assert_eq!(read(own(), address(&bytes), &mut copy), Ok(10));
         assert_eq!(copy, bytes);
     }
 }

@@ -41,7 +41,7 @@ const REST: Duration = Duration::from_millis(250);
 /// Failures that are shown which were not the filter's.
 const MOST_OTHERS: usize = 100;
 
-const MEMORY: &str = "* was read from the program's memory after the call had returned, so it may be something else by now; no filter could decide by it";
+const MEMORY: &str = "* was read from the program's memory as the call returned; another of its threads can change that at any time, so no filter could decide by it";
 
 /// Tells what is refused until the container ends, and gives the status to exit with.
 pub fn run(args: &Args, id: &str) -> Result<u8, Failure> {

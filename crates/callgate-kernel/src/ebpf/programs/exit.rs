@@ -10,15 +10,13 @@ use super::super::assembler::{
 use super::super::layout;
 use super::super::maps::Control;
 use super::scope::Outside;
-use super::{
-    EventKind, Plan, REFUSAL_SIZE, STACK_WORDS, control_byte, event_call, event_value, refusal,
-    stack, storage,
-};
+use super::{EventKind, Plan, control_byte, event_call, event_value, refusal, stack, storage};
 
 const MODE: i16 = stack::ARGUMENTS;
 const RESULT: i16 = stack::ARGUMENTS + 8;
 const REGISTERS: i16 = stack::ARGUMENTS + 16;
 const NUMBER: i16 = stack::ARGUMENTS + 24;
+const SAVED: i16 = stack::ARGUMENTS + 32;
 
 /// The program.
 ///
@@ -130,26 +128,32 @@ pub(in super::super) fn exit(plan: &Plan<'_>) -> Vec<Instruction> {
 
 impl Plan<'_> {
     /// Tells of the call that returns, of task R6 and executable R9, with its registers, which
-    /// a filter has seen as they still are, and with the top of its stack. Changes R0 to R5.
+    /// a filter has seen as they still are, the top of its stack, and what its arguments point to.
+    /// Changes R0 to R5.
     fn refusal(&self, a: &mut Assembler, flags: i32) {
-        let [native, compat, ready, sent] = [(); 4].map(|()| a.label());
+        let [native, compat, ready, lost, end] = [(); 5].map(|()| a.label());
         let registers = &self.layout.registers;
-        let word = |index: i16| stack::REFUSAL + 8 * index;
-        a.store_constant(Width::Word, FRAME, word(0), i32::from(EventKind::Refusal as u8));
-        a.store(Width::Word, FRAME, word(0) + 4, R9);
+        let word = |index: i16| 8 * index;
+        a.store(Width::Double, FRAME, SAVED, R7);
+        a.map(R1, &self.maps.ring);
+        a.set(R2, i32::from(word(refusal::WORDS)));
+        a.set(R3, 0);
+        a.call(Helper::RingReserve);
+        a.jump_if(When::Equal, R0, 0, lost);
+        a.set(R7, R0);
+        a.store_constant(Width::Word, R7, word(refusal::KIND), i32::from(EventKind::Refusal as u8));
+        a.store(Width::Word, R7, word(refusal::KIND) + 4, R9);
         a.load(Width::Double, R1, FRAME, NUMBER);
-        a.store(Width::Word, FRAME, word(1), R1);
+        a.store(Width::Word, R7, word(refusal::NUMBER), R1);
         a.load(Width::Double, R1, FRAME, RESULT);
-        a.store(Width::Double, FRAME, word(2), R1);
+        a.store(Width::Double, R7, word(refusal::RESULT), R1);
         a.call(Helper::CurrentNumbers);
-        a.store(Width::Double, FRAME, word(3), R0);
-        a.call(Helper::KernelTime);
-        a.store(Width::Double, FRAME, word(4), R0);
+        a.store(Width::Double, R7, word(refusal::CALLER), R0);
         a.load(Width::Double, R4, FRAME, REGISTERS);
         a.load(Width::Double, R1, R4, registers.instruction);
-        a.store(Width::Double, FRAME, word(5), R1);
+        a.store(Width::Double, R7, word(refusal::INSTRUCTION), R1);
         a.load(Width::Double, R3, R4, registers.stack);
-        a.store(Width::Double, FRAME, word(6), R3);
+        a.store(Width::Double, R7, word(refusal::STACK_POINTER), R3);
         a.load(Width::Word, R1, R6, self.layout.task.status);
         a.jump_if(When::AnyBit, R1, layout::COMPAT, compat);
         a.jump(native);
@@ -158,29 +162,52 @@ impl Plan<'_> {
             (native, flags, &registers.native),
         ] {
             a.place(label);
-            a.store_constant(Width::Word, FRAME, word(1) + 4, flags);
-            for (offset, index) in arguments.iter().zip(7..) {
+            a.store_constant(Width::Word, R7, word(refusal::NUMBER) + 4, flags);
+            for (offset, index) in arguments.iter().zip(refusal::ARGUMENTS..) {
                 a.load(Width::Double, R1, R4, *offset);
-                a.store(Width::Double, FRAME, word(index), R1);
+                a.store(Width::Double, R7, word(index), R1);
             }
             a.jump(ready);
         }
         a.place(ready);
         // Where there is no stack, the kernel writes zeros.
-        a.set(R1, FRAME);
-        a.alu(Alu::Add, R1, i32::from(word(13)));
-        a.set(R2, 8 * i32::from(STACK_WORDS));
-        a.call(Helper::ReadUser);
-        a.map(R1, &self.maps.ring);
-        a.set(R2, FRAME);
-        a.alu(Alu::Add, R2, i32::from(stack::REFUSAL));
-        a.set(R3, i32::from(REFUSAL_SIZE));
-        a.set(R4, 0);
-        a.call(Helper::RingOutput);
-        a.jump_if(When::Equal, R0, 0, sent);
+        read(a, Helper::ReadUser, refusal::STACK, refusal::STACK_WORDS);
+        for index in 0..6 {
+            let place = refusal::MEMORY + index * (1 + refusal::MEMORY_WORDS);
+            let [address, told] = [(); 2].map(|()| a.label());
+            /// Below it nothing is mapped: numbers, descriptors, flags.
+            const FIRST: i32 = 4096;
+            a.load(Width::Double, R3, R7, word(refusal::ARGUMENTS + index));
+            a.store_constant(Width::Double, R7, word(place), refusal::NONE);
+            a.jump_if(When::AtLeast, R3, FIRST, address);
+            a.jump(told);
+            a.place(address);
+            a.store_constant(Width::Double, R7, word(place), refusal::WHOLE);
+            read(a, Helper::ReadUser, place + 1, refusal::MEMORY_WORDS);
+            a.jump_if(When::Equal, R0, 0, told);
+            // The page behind it may be missing, but not behind the end of a string.
+            a.store_constant(Width::Double, R7, word(place), refusal::STRING);
+            a.load(Width::Double, R3, R7, word(refusal::ARGUMENTS + index));
+            read(a, Helper::ReadUserString, place + 1, refusal::MEMORY_WORDS);
+            a.place(told);
+        }
+        a.set(R1, R7);
+        a.set(R2, 0);
+        a.call(Helper::RingSubmit);
+        a.jump(end);
+        a.place(lost);
         self.count(a, Control::LostEvents);
-        a.place(sent);
+        a.place(end);
+        a.load(Width::Double, R7, FRAME, SAVED);
     }
+}
+
+/// Reads the program's memory at R3 to these words of record R7; R0 is 0 when all could be read.
+fn read(a: &mut Assembler, helper: Helper, place: i16, words: i16) {
+    a.set(R1, R7);
+    a.alu(Alu::Add, R1, 8 * i32::from(place));
+    a.set(R2, 8 * i32::from(words));
+    a.call(helper);
 }
 
 /// R2 becomes one more than the number in R8, as `ENTERED` has it: 0 behind `rt_sigreturn`, where
