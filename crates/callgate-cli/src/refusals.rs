@@ -95,12 +95,24 @@ impl Refusals {
         }
         let call = Call::decode(notification);
         let is_start = self.is_start(&call, executable.as_deref());
-        Noticed::Refused(action, self.add(notification, call, (action, by), is_start))
+        let place = self.add(notification, call, (action, by), is_start);
+        Noticed::Refused(action, place.and_then(|place| self.rows.get_mut(place)))
     }
 
-    /// Takes a call down that has returned.
-    pub fn returned(&mut self, returned: &Returned<'_>, verdict: (Action, DecidedBy)) {
-        self.add(returned, Call::decode(returned), verdict, false);
+    /// Takes a call down that has returned, and says in which row.
+    pub fn returned(
+        &mut self,
+        returned: &Returned<'_>,
+        verdict: (Action, DecidedBy),
+    ) -> Option<usize> {
+        self.add(returned, Call::decode(returned), verdict, false)
+    }
+
+    /// The very same call as the first of this row came again.
+    pub fn again(&mut self, place: usize) {
+        if let Some(row) = self.rows.get_mut(place) {
+            row.count += 1;
+        }
     }
 
     fn add(
@@ -109,7 +121,7 @@ impl Refusals {
         call: Call,
         (action, by): (Action, DecidedBy),
         is_start: bool,
-    ) -> Option<&mut Refusal> {
+    ) -> Option<usize> {
         let (data, executable) = (subject.data(), subject.executable());
         let kinds = call.arguments.iter().map(|argument| argument.kind()).collect();
         let key = (data.arch, data.nr, kinds, by.text.clone(), executable.clone(), is_start);
@@ -117,7 +129,7 @@ impl Refusals {
             let row = &mut self.rows[place];
             row.count += 1;
             row.varied |= row.call.to_string() != call.to_string();
-            return Some(row);
+            return Some(place);
         }
         if self.rows.len() == MOST {
             self.beyond += 1;
@@ -137,7 +149,7 @@ impl Refusals {
             caller: subject.caller(),
             approximation: None,
         });
-        self.rows.last_mut()
+        Some(self.rows.len() - 1)
     }
 
     /// Whether a call is callgate's own, made on the way to the command.

@@ -153,6 +153,7 @@ fn what_the_filter_of_a_container_refuses_is_told_and_nothing_else_is_blamed_on_
     let others = report["container"]["others"].as_array().expect("there is a list");
     let chown = |other: &&Value| other["text"].as_str().is_some_and(|text| text.contains("chown"));
     assert_eq!(others.iter().filter(chown).count(), 1, "{report:#}");
+    assert_eq!(report["container"]["counted"], 4, "{report:#}");
     assert_eq!(
         (&report["container"]["answered"], &report["container"]["lost"]),
         (&json!(0), &json!(0))
@@ -240,6 +241,65 @@ fn a_thread_that_is_killed_alone_is_found_in_the_audit_log() {
         (&json!("sethostname"), &json!("kills the thread"))
     );
     assert_eq!(kill["executable"], "/bin/threads", "{report:#}");
+}
+
+#[test]
+fn a_filter_that_the_program_has_loaded_itself_is_named_and_so_is_a_32_bit_call() {
+    const PROGRAM: &str = r#"
+        #define _GNU_SOURCE
+        #include <linux/filter.h>
+        #include <linux/seccomp.h>
+        #include <stddef.h>
+        #include <sys/prctl.h>
+        #include <sys/syscall.h>
+        #include <unistd.h>
+        int main(void) {
+            struct sock_filter filter[] = {
+                BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+                BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_getsid, 0, 1),
+                BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | 39),
+                BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+            };
+            struct sock_fprog program = { .len = 4, .filter = filter };
+            while (access("/go", F_OK)) usleep(10000);
+            if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)) return 98;
+            if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program, 0, 0)) return 98;
+            syscall(SYS_getsid, 5);
+        #ifdef __x86_64__
+            /* mkdir of i386. */
+            long result;
+            asm volatile("int $0x80" : "=a"(result) : "a"(39L), "b"(0L), "c"(0750L) : "memory", "r8", "r9", "r10", "r11");
+        #endif
+            sleep(1);
+            return 0;
+        }
+    "#;
+    let scratch = Scratch::new();
+    if !ready(&scratch, "runc") {
+        return;
+    }
+    bundle(&scratch, "unused");
+    symlink("/dev/null", scratch.join("rootfs/file")).expect("the folder takes a link");
+    let Some(program) = scratch.cc("loads", PROGRAM, &["-static"]) else { return };
+    fs::copy(program, scratch.join("rootfs/bin/loads")).expect("it can be copied");
+    let mut filter = seccomp();
+    filter["architectures"] = json!(["SCMP_ARCH_X86_64", "SCMP_ARCH_X86"]);
+    let container = Container::create(&scratch, &["/bin/loads"], &filter);
+    container.start();
+    let why = watch(&scratch, "said", &[&container.folder(), "--json"]);
+    scratch.file("rootfs/go", "");
+    let (status, report) = end(why);
+    let report: Value = serde_json::from_str(&report).unwrap_or_else(|e| panic!("{e}: {report}"));
+    assert_eq!(status, Some(1), "{report:#}");
+    let own = &of(&report, "getsid")[0];
+    assert_eq!((&own["errno"], &own["text"]), (&json!("ENOTEMPTY"), &json!("getsid(5)")));
+    let by = own["by"]["text"].as_str().expect("it is text");
+    assert!(by.contains("of filter 2 of 2 (the newest)") && by.contains("loaded itself"), "{by}");
+    if cfg!(target_arch = "x86_64") {
+        let call = &of(&report, "mkdir")[0];
+        assert_eq!((&call["arch"], &call["by"]["entry"]), (&json!("x86"), &json!(0)), "{report:#}");
+        assert_eq!(call["arguments"][1]["value"], 0o750);
+    }
 }
 
 #[test]

@@ -169,8 +169,13 @@ struct Seen<'k> {
     others_told: usize,
     kills: Kills,
     executables: BTreeMap<ExecutableId, Option<PathBuf>>,
+    /// The last refused call, and its row: a program that is refused in a loop need not be looked at
+    /// each time.
+    last: Option<(Refused, usize)>,
     /// Calls that a supervisor of the container's answered, or that nobody knows who did.
     answered: u64,
+    /// Calls that the kernel has counted as not entered, and those that were not looked at.
+    counted: u64,
     lost: u64,
 }
 
@@ -201,7 +206,9 @@ impl<'k> Seen<'k> {
             others_told: 0,
             kills: Kills::listen(),
             executables: BTreeMap::new(),
+            last: None,
             answered: 0,
+            counted: 0,
             lost: 0,
         })
     }
@@ -210,18 +217,28 @@ impl<'k> Seen<'k> {
         // What could not be waited for comes with the next look.
         let _ = recorder.poll(Duration::ZERO, |_| {});
         for refused in recorder.refused() {
-            let executable = self.executable(recorder, refused.executable);
-            self.refused(&refused, executable);
+            match &self.last {
+                Some((last, row)) if *last == refused => self.refusals.again(*row),
+                _ => {
+                    let executable = self.executable(recorder, refused.executable);
+                    self.refused(refused, executable);
+                }
+            }
         }
         self.kills.look(self.container, over);
         self.lost = recorder.losses().events;
+        if over {
+            let results = recorder.results().unwrap_or_default();
+            self.counted = results.iter().filter(|r| !r.entered).map(|result| result.count).sum();
+        }
     }
 
-    fn refused(&mut self, refused: &Refused, executable: Option<PathBuf>) {
-        self.kills.heard(refused);
-        let returned = Returned::new(refused, executable);
-        match self.filters.verdict(refused) {
-            Verdict::Filter(action, by) => self.refusals.returned(&returned, (action, by)),
+    fn refused(&mut self, refused: Refused, executable: Option<PathBuf>) {
+        self.kills.heard(&refused);
+        let returned = Returned::new(&refused, executable);
+        let mut row = None;
+        match self.filters.verdict(&refused) {
+            Verdict::Filter(action, by) => row = self.refusals.returned(&returned, (action, by)),
             Verdict::Other(errno) => {
                 let executable = refusals::Subject::executable(&returned);
                 if self.others.len() < MOST_OTHERS {
@@ -232,6 +249,7 @@ impl<'k> Seen<'k> {
             Verdict::Nothing => {}
         }
         self.since.resize_with(self.refusals.rows().len(), Instant::now);
+        self.last = row.map(|row| (refused, row));
     }
 
     fn executable(&mut self, recorder: &kernel::Recorder, id: ExecutableId) -> Option<PathBuf> {
@@ -278,8 +296,7 @@ impl<'k> Seen<'k> {
             &self.container.id,
             &self.others,
             self.kills.rows(),
-            self.answered,
-            self.lost,
+            [self.answered, self.counted, self.lost],
         );
         json::text(&self.name, &self.refusals, &self.edits, status, false, Some(container))
     }
@@ -302,8 +319,9 @@ impl<'k> Seen<'k> {
         }
         if self.lost > 0 {
             report::warning(format!(
-                "{} came faster than they could be looked at, and are missing here",
-                plural(usize::try_from(self.lost).unwrap_or(usize::MAX), "refused call")
+                "of {} that were refused {} came faster than they could be looked at, and are missing here",
+                plural(usize::try_from(self.counted).unwrap_or(usize::MAX), "call"),
+                self.lost
             ));
         }
         if let Some(why) = self.kills.deaf() {

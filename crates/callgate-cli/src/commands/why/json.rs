@@ -44,7 +44,9 @@ pub struct JsonContainer<'a> {
     kills: Vec<JsonKill<'a>>,
     /// Calls that a supervisor or a tracer of the container's answered.
     answered: u64,
-    /// Calls that came too fast to be looked at.
+    /// Calls that the kernel did not enter.
+    counted: u64,
+    /// Of these, those that came too fast to be looked at.
     lost: u64,
 }
 
@@ -176,8 +178,7 @@ pub fn of_container<'a>(
     id: &'a str,
     others: &'a [Other],
     kills: &'a [SeccompRecord],
-    answered: u64,
-    lost: u64,
+    [answered, counted, lost]: [u64; 3],
 ) -> JsonContainer<'a> {
     let other = |other: &'a Other| JsonOther {
         syscall: other.call.name,
@@ -197,6 +198,7 @@ pub fn of_container<'a>(
         others: others.iter().map(other).collect(),
         kills: kills.iter().map(kill).collect(),
         answered,
+        counted,
         lost,
     }
 }

@@ -124,18 +124,17 @@ impl<'k> Filters<'k> {
     /// The filters that hold a thread, and whose those are that were read.
     fn of(&mut self, refused: &Refused) -> Option<(i32, &Stack)> {
         let count = |thread: i32| ThreadStatus::of_thread(thread).ok()?.filters;
-        let length = |stack: &Stack| u32::try_from(stack.programs.len()).ok();
-        let own = count(refused.thread);
-        let known = self.first.as_ref().and_then(length);
-        // Of a thread that is gone, the number is not known; mostly it is that of all others.
-        let alike = own.is_none() || own == known;
-        if alike && known != Some(0) {
-            return self.first.as_ref().map(|stack| (self.init, stack));
-        }
         // A container that had not started when this did.
-        if known == Some(0) && count(self.init).is_some_and(|now| now > 0) {
+        if self.first.as_ref().is_some_and(|stack| stack.programs.is_empty())
+            && count(self.init).is_some_and(|now| now > 0)
+        {
             self.first = read(self.init).ok();
-            return self.of(refused);
+        }
+        let known = self.first.as_ref().and_then(|stack| u32::try_from(stack.programs.len()).ok());
+        // Of a thread that is gone, the number is not known; mostly it is that of all others.
+        let own = count(refused.thread);
+        if own.is_none() || own == known {
+            return self.first.as_ref().map(|stack| (self.init, stack));
         }
         let key = (refused.thread, own.unwrap_or(0));
         let other = self.others.entry(key).or_insert_with(|| read(refused.thread).ok());
