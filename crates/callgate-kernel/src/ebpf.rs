@@ -49,6 +49,7 @@
 
 mod assembler;
 mod btf;
+mod decode;
 mod error;
 mod facts;
 mod layout;

@@ -69,6 +69,11 @@ pub fn start(folder: &Path, state: &[u8]) -> Result<(), Failure> {
 ///
 /// Until it counts. What comes later has nobody to be told to but the system's log.
 pub fn run(folder: &Path, request: &Request) -> Result<(), Failure> {
+    if callgate_kernel::is_secure_exec() {
+        return Err(Failure::Message(
+            "callgate was started setuid, setgid or with file capabilities; it does not lend its rights to record other users' processes".to_owned(),
+        ));
+    }
     let output = Place::open(folder, &request.output)?;
     let input = request.input.as_deref().map(|path| Place::open(folder, path)).transpose()?;
     let input = input.map(|input| Input::read(&input, &output)).transpose()?;

@@ -2,6 +2,7 @@
 
 mod filters;
 pub mod kills;
+mod known;
 
 use std::{
     collections::BTreeMap,
@@ -13,26 +14,23 @@ use callgate_kernel::{
     EndRequest,
     ebpf::{self as kernel, ExecutableId, Refused},
 };
-use callgate_policy::{NewerCalls, Target};
 use callgate_record::{
     container::{self, Container},
     ebpf::{self, Attach},
 };
-use callgate_syscalls::CapabilitySet;
 
 use self::{
     filters::{Filters, Verdict},
     kills::Kills,
+    known::Known,
 };
 use super::{Args, fix, json};
 use crate::{
     commands::Failure,
-    meaning::Origin,
     output,
     refusals::{self, Call, Refusals, Returned},
     report::{self, printable_name},
-    source::{Profile, Source, plural},
-    target::{native, resolve, running_kernel},
+    source::plural,
 };
 
 /// How long a row waits, so that it can say what the process did next.
@@ -45,6 +43,11 @@ const MEMORY: &str = "* was read from the program's memory as the call returned;
 
 /// Tells what is refused until the container ends, and gives the status to exit with.
 pub fn run(args: &Args, id: &str) -> Result<u8, Failure> {
+    if callgate_kernel::is_secure_exec() {
+        return Err(Failure::Message(
+            "callgate was started setuid, setgid or with file capabilities; it does not lend its rights to look into other users' containers".to_owned(),
+        ));
+    }
     let container = container::find(id).map_err(|error| error.to_string())?;
     let known = Known::of(args, &container)?;
     let mut seen = Seen::new(&container, known.as_ref())?;
@@ -97,62 +100,6 @@ pub fn run(args: &Args, id: &str) -> Result<u8, Failure> {
         }
     }
     Ok(u8::from(seen.refusals.total() > 0 || !seen.kills.is_empty()))
-}
-
-/// What the container was started with, as far as it is known, in every way in which runtimes treat
-/// calls that are newer than it.
-struct Known {
-    /// As rows name it.
-    name: String,
-    /// As the first message names it.
-    path: String,
-    origins: Vec<Origin>,
-    target: Target,
-}
-
-impl Known {
-    fn of(args: &Args, container: &Container) -> Result<Option<Known>, Failure> {
-        let given = args.filter.profile.clone();
-        let kept = || {
-            let path = container.bundle.as_ref()?.join("config.json");
-            path.to_str().map(str::to_owned)
-        };
-        let Some(path) = given.clone().or_else(kept) else { return Ok(None) };
-        let name = given.clone().unwrap_or_else(|| "config.json".to_owned());
-        let held = callgate_kernel::ThreadStatus::of_thread(container.init).ok();
-        // Before its start the first process is the runtime's, with all that this may do.
-        let held = held.filter(|_| !container.is_waiting);
-        let mut target = Target {
-            native: native()?,
-            abis: None,
-            capabilities: held
-                .map_or(CapabilitySet::DOCKER_DEFAULT, |status| status.capabilities.bounding),
-            kernel: running_kernel()?,
-            newer: NewerCalls::Default,
-        };
-        let mut origins = Vec::new();
-        for newer in [NewerCalls::LikeRunc, NewerCalls::Default, NewerCalls::Enosys] {
-            target.newer = newer;
-            let read = Source::open_profile(&path, args.filter.reading.dialect());
-            let mut profile: Box<Profile> = match read {
-                Ok(profile) => Box::new(profile),
-                Err(why) if given.is_some() => return Err(Failure::Message(why)),
-                // A runtime that keeps none, or one of another machine.
-                Err(_) => return Ok(None),
-            };
-            profile.name.clone_from(&name);
-            let ruleset = resolve(&mut profile, &args.filter.reading, &target);
-            if given.is_some() && origins.is_empty() {
-                profile.print_diagnostics(args.filter.verbose, "nothing is told");
-            }
-            match ruleset {
-                Some(ruleset) => origins.push(Origin::Profile { profile, ruleset }),
-                None if given.is_some() => return Err(Failure::Reported),
-                None => return Ok(None),
-            }
-        }
-        Ok(Some(Known { name, path, origins, target }))
-    }
 }
 
 /// What has been seen.

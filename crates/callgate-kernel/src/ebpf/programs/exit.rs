@@ -38,8 +38,10 @@ pub(in super::super) fn exit(plan: &Plan<'_>) -> Vec<Instruction> {
     a.load(Width::Double, R9, R1, 8);
     a.store(Width::Double, FRAME, RESULT, R9);
     a.load(Width::Double, R8, R7, plan.layout.registers.number);
-    a.store(Width::Double, FRAME, REGISTERS, R7);
-    a.store(Width::Double, FRAME, NUMBER, R8);
+    if plan.refusals {
+        a.store(Width::Double, FRAME, REGISTERS, R7);
+        a.store(Width::Double, FRAME, NUMBER, R8);
+    }
     // The short way out: a success, where nobody has a filter.
     a.jump_if(When::AtLeast, R9, -MAX_ERRNO, look);
     a.map_value(R1, &plan.maps.control.map, control_byte(Control::Filters));
