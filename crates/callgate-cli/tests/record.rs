@@ -3,7 +3,15 @@
 #[path = "common/mod.rs"]
 mod common;
 
-use std::{collections::BTreeSet, fs, os::unix::process::CommandExt, process::Command};
+use std::{
+    collections::BTreeSet,
+    fs,
+    io::{BufRead, BufReader},
+    os::unix::process::CommandExt,
+    process::{Child, Command, Stdio},
+    thread::sleep,
+    time::Duration,
+};
 
 use serde_json::Value;
 
@@ -229,13 +237,13 @@ fn a_running_process_and_its_children_are_recorded() {
     let pid = child.id().to_string();
     let recorder = Command::new(CALLGATE)
         .args(["record", "-o", "p.rec", "--pid", &pid])
-        .stderr(std::process::Stdio::null())
+        .stderr(Stdio::null())
         .current_dir(scratch.path())
         .spawn()
         .expect("callgate starts");
     // The recording begins before what is to be in it.
     while fs::metadata(scratch.join("p.rec")).map_or(0, |meta| meta.len()) < 100 {
-        std::thread::sleep(std::time::Duration::from_millis(20));
+        sleep(Duration::from_millis(20));
     }
     scratch.file("go", "");
     child.wait().expect("it is ours");
@@ -252,6 +260,87 @@ fn a_running_process_and_its_children_are_recorded() {
     let none = scratch.callgate(&["record", "-o", "x.rec", "--cgroup", "."]).run();
     none.is_like(2, "", "error: .: there is nothing to record: …\n");
     assert!(!scratch.join("x.rec").exists());
+}
+
+/// A recorder that goes on until it is asked to end, once it counts; and a command to start then.
+fn recording(scratch: &Scratch, args: &[&str]) -> Child {
+    let recorder = Command::new(CALLGATE)
+        .args([&["record", "--method", "ebpf", "-o", "e.rec"], args].concat())
+        .stderr(Stdio::piped())
+        .current_dir(scratch.path())
+        .spawn()
+        .expect("callgate starts");
+    while fs::metadata(scratch.join("e.rec")).map_or(0, |meta| meta.len()) < 100 {
+        sleep(Duration::from_millis(20));
+    }
+    recorder
+}
+
+fn signal(name: &str, process: u32) {
+    let sent = Command::new("kill").args(["-s", name, &process.to_string()]).status();
+    assert!(sent.expect("kill is there").success());
+}
+
+#[test]
+fn a_recording_that_is_asked_to_end_is_whole() {
+    let scratch = Scratch::new();
+    if !ebpf_for(&scratch, "ending the recording of a running process") {
+        return;
+    }
+    let script = "while [ ! -e go ]; do sleep 0.05; done; rm go; i=0
+        while [ $i -lt 1000 ]; do kill -0 $$; i=$((i + 1)); done; touch done; exec sleep 30";
+    for name in ["INT", "TERM"] {
+        let mut child = Command::new("sh")
+            .args(["-c", script])
+            .current_dir(scratch.path())
+            .spawn()
+            .expect("sh starts");
+        let recorder = recording(&scratch, &["--pid", &child.id().to_string()]);
+        scratch.file("go", "");
+        while !scratch.join("done").exists() {
+            sleep(Duration::from_millis(20));
+        }
+        signal(name, recorder.id());
+        let ended = recorder.wait_with_output().expect("it is ours");
+        child.kill().expect("it is ours, and runs still");
+        child.wait().expect("it is ours");
+        assert_eq!(ended.status.code(), Some(0), "{name}");
+        let told = String::from_utf8_lossy(&ended.stderr);
+        assert!(told.contains("e.rec: ") && told.contains(" syscalls on "), "{told}");
+        let lines = lines(&scratch, "e.rec");
+        let kills = lines.iter().rev().find(|line| line["name"] == "kill").expect("it was called");
+        assert_eq!(kills["count"], 1000);
+        assert!(lines.last().expect("there are lines")["end"].is_object());
+        for file in ["e.rec", "done"] {
+            fs::remove_file(scratch.join(file)).expect("it is ours");
+        }
+    }
+}
+
+#[test]
+fn what_a_command_left_running_is_recorded_until_the_end_is_asked_for() {
+    let scratch = Scratch::new();
+    if !ebpf_for(&scratch, "ending the recording of what a command left") {
+        return;
+    }
+    let script = "(trap '' INT; mkdir dir; touch made; exec sleep 30) & echo $! >left";
+    let mut recorder = recording(&scratch, &["--", "sh", "-c", script]);
+    let mut told = BufReader::new(recorder.stderr.take().expect("it is piped"));
+    let mut line = String::new();
+    while !line.contains("has left others running") {
+        assert!(told.read_line(&mut line).expect("it is text") > 0, "{line}");
+    }
+    while !scratch.join("made").exists() {
+        sleep(Duration::from_millis(20));
+    }
+    signal("INT", recorder.id());
+    assert_eq!(recorder.wait().expect("it is ours").code(), Some(0));
+    let left = String::from_utf8(scratch.read("left")).expect("it is a number");
+    signal("KILL", left.trim().parse().expect("it is a number"));
+    let lines = lines(&scratch, "e.rec");
+    let made = lines.iter().rev().find(|line| line["name"] == "mkdir").expect("it was called");
+    assert_eq!(made["count"], 1);
+    assert!(lines.last().expect("there are lines")["end"].is_object());
 }
 
 #[test]
@@ -322,8 +411,8 @@ fn what_was_flushed_survives_the_recorder() {
         .arg(scratch.join("k.rec"))
         .args(["--", "sh", "-c", "mkdir dir; echo ready; exec sleep 30"])
         .current_dir(scratch.path())
-        .stdout(std::process::Stdio::piped())
-        .stderr(std::process::Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
         .process_group(0);
     let mut child = command.spawn().expect("callgate starts");
     let mut ready = [0; 5];

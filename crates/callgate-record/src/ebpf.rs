@@ -8,12 +8,11 @@ use std::{
     io::{self, Write},
     os::fd::AsFd,
     path::Path,
-    thread,
     time::{Duration, Instant},
 };
 
 use callgate_kernel::{
-    Cgroup, Finished, Launch, LaunchError,
+    Cgroup, EndRequest, Finished, Launch, LaunchError,
     ebpf::{self, ArgumentTable, RecorderOptions, Scope},
 };
 use callgate_syscalls::Abi;
@@ -99,7 +98,8 @@ pub enum Moment {
 /// known; `seen` is told now and then, and `tell` where the run is. The command is put in a cgroup of its own, and stays in it;
 /// where that can't be made, its process tree is followed.
 ///
-/// When the command has ended and has left others running, they are recorded to their end.
+/// When the command has ended and has left others running, they are recorded to their end, or until
+/// this program is asked to end.
 ///
 /// # Errors
 ///
@@ -140,9 +140,10 @@ pub fn record(
     let finished = held.run(&[ready.as_fd(), ticker.descriptor()], || step(ticker.has_ticked()))?;
     let after = |cgroup: &Cgroup| cgroup.is_populated().unwrap_or(false);
     if let Some(cgroup) = cgroup.as_ref().filter(|cgroup| after(cgroup)) {
+        // The command has ended, so signals are this program's again.
+        let mut end = EndRequest::watch().map_err(|errno| wait(io::Error::other(errno)))?;
         tell(Moment::Waiting);
-        while after(cgroup) {
-            thread::sleep(TICK);
+        while after(cgroup) && !end.has_come_within(TICK) {
             step(true);
         }
     }
@@ -163,11 +164,10 @@ pub enum Running<'a> {
     Cgroup(&'a Path),
 }
 
-/// Records what runs already, from now on to its end or for a time, into `out` too as it becomes
-/// known; `seen` is told now and then. All of it counts as running.
+/// Records what runs already, from now on to its end, for a time, or until `end` has come, into `out`
+/// too as it becomes known; `seen` is told now and then. All of it counts as running.
 ///
-/// The recording has an end at every look, so that it is whole when this process is ended by a
-/// signal.
+/// The recording has an end at every look, so that it is whole when this process is killed.
 ///
 /// # Errors
 ///
@@ -175,6 +175,7 @@ pub enum Running<'a> {
 pub fn attach(
     running: Running<'_>,
     time: Option<Duration>,
+    end: &mut EndRequest,
     recorder: &mut Recorder,
     out: &mut impl Write,
     mut seen: impl FnMut(&Recorder),
@@ -210,17 +211,15 @@ pub fn attach(
     let mut written = began;
     let mut unwritten = recorder.flush(out).err();
     loop {
-        let over = match (&process, &cgroup) {
-            (Some((_, held)), _) => {
-                let mut fds = [PollFd::new(held, PollFlags::IN)];
-                poll(&mut fds, Some(&tick)).is_ok_and(|ready| ready > 0)
-            }
-            (_, cgroup) => {
-                thread::sleep(TICK);
-                !cgroup.as_ref().is_some_and(|cgroup| cgroup.is_populated().unwrap_or(false))
-            }
-        };
-        let over = over || time.is_some_and(|time| began.elapsed() >= time);
+        let process = process.as_ref().map(|(_, held)| held);
+        let mut fds = vec![PollFd::new(&*end, PollFlags::IN)];
+        fds.extend(process.map(|held| PollFd::new(held, PollFlags::IN)));
+        // What ended a wait is asked for below; one that failed is over at once.
+        let _ = poll(&mut fds, Some(&tick));
+        let ended = fds.get(1).is_some_and(|process| !process.revents().is_empty());
+        let empty = cgroup.as_ref().is_some_and(|group| !group.is_populated().unwrap_or(false));
+        let timed_out = time.is_some_and(|time| began.elapsed() >= time);
+        let over = ended || empty || timed_out || end.has_come();
         let news = feed.events(recorder);
         feed.counts(recorder);
         if over {

@@ -7,6 +7,7 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
+use callgate_kernel::EndRequest;
 use callgate_policy::{NewerCalls, Ruleset, Target};
 use callgate_record::{
     Known, Recorder, Recording, RunId, RunInfo,
@@ -99,7 +100,10 @@ pub fn attach(args: &Args) -> Result<(), Failure> {
     let mut recorder = Recorder::new(run_id(), info);
     let mut live = Live::new(Method::Ebpf);
     let time = args.time.map(|seconds| Duration::from_secs(u64::from(seconds)));
-    let attached = ebpf::attach(running, time, &mut recorder, &mut output, |r| live.show(r));
+    // Until the summary is printed: a signal that comes late ends nothing that is done anyway.
+    let mut end = EndRequest::watch().map_err(|errno| format!("signals: {errno}"))?;
+    let attached =
+        ebpf::attach(running, time, &mut end, &mut recorder, &mut output, |r| live.show(r));
     live.end();
     let unwritten = match attached {
         Ok(unwritten) => unwritten,
