@@ -22,7 +22,7 @@ use rustix::{
 };
 
 use self::{feed::Feed, ticker::Ticker};
-use crate::{End, Recorder, choice, notify::Watch, values};
+use crate::{End, Marker, Recorder, choice, notify::Watch, values};
 
 /// How a run ended.
 #[derive(Debug)]
@@ -125,7 +125,7 @@ pub fn record(
     // After the fork, and with this thread's mask of signals: they are the command's.
     let ticker = Ticker::start(TICK).map_err(wait)?;
     tell(Moment::Begun);
-    let mut feed = Feed::new(counters, watch.start_up);
+    let mut feed = Feed::new(counters, watch.start_up, watch.markers);
     let mut unwritten = recorder.flush(out).err();
     let mut step = |ticked: bool| {
         let news = feed.events(recorder);
@@ -165,7 +165,7 @@ pub enum Running<'a> {
 }
 
 /// Records what runs already, from now on to its end, for a time, or until `end` has come, into `out`
-/// too as it becomes known; `seen` is told now and then. All of it counts as running.
+/// too as it becomes known; `seen` is told now and then. All of it counts as running, up to a marker.
 ///
 /// The recording has an end at every look, so that it is whole when this process is killed.
 ///
@@ -174,6 +174,7 @@ pub enum Running<'a> {
 /// There is no such process or cgroup, or the kernel does not take the programs.
 pub fn attach(
     running: Running<'_>,
+    markers: &[Marker],
     time: Option<Duration>,
     end: &mut EndRequest,
     recorder: &mut Recorder,
@@ -205,7 +206,7 @@ pub fn attach(
         .arguments(&table)
         .start()
         .map_err(|error| CountError(Kind::Start(error)))?;
-    let mut feed = Feed::new(counters, Duration::ZERO);
+    let mut feed = Feed::new(counters, Duration::ZERO, markers);
     let tick = Timespec::try_from(TICK).map_err(|error| missing(io::Error::other(error)))?;
     let began = Instant::now();
     let mut written = began;

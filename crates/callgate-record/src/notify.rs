@@ -11,9 +11,9 @@ use std::{
 
 use callgate_bpf::Program;
 use callgate_kernel::{Answer, Launch, LaunchError, Notification, NotifiedFinished, has_sys_admin};
-use callgate_syscalls::Abi;
+use callgate_syscalls::{Abi, abi_of};
 
-use crate::{Arguments, End, Observation, Phase, Recorder};
+use crate::{Arguments, Call, End, Marker, Observation, Phase, Recorder, marker::Ahead};
 
 /// What is to be watched.
 #[derive(Clone, Copy, Debug)]
@@ -23,6 +23,8 @@ pub struct Watch<'a> {
     pub command: &'a [OsString],
     /// How long the program starts.
     pub start_up: Duration,
+    /// What begins further phases.
+    pub markers: &'a [Marker],
 }
 
 /// How a run ended.
@@ -62,12 +64,14 @@ pub fn record(
     let mut flushed = start;
     let mut names = Names::new();
     let mut unwritten = recorder.flush(out).err();
-    recorder.enter(Phase::StartUp);
+    let mut ahead = Ahead::new(watch.markers);
+    let mut phase = Phase::StartUp;
     let finished = launch.run_notified(|call| {
         let now = start.elapsed();
-        if now >= watch.start_up {
-            recorder.enter(Phase::Running);
+        if phase == Phase::StartUp && now >= watch.start_up {
+            phase = Phase::Running;
         }
+        recorder.enter(phase.clone());
         let executable = names.executable(call);
         if executable.is_none() && call.is_waiting() {
             recorder.lose("executables that could not be read", 1);
@@ -83,6 +87,10 @@ pub fn record(
             refused: false,
             at: u64::try_from(now.as_millis()).ok(),
         });
+        let call = abi_of(data.arch, data.nr).map(|abi| Call { abi, number: data.nr });
+        if let Some(next) = call.and_then(|call| ahead.pass(call)) {
+            phase = next;
+        }
         if new || flushed.elapsed() >= FLUSH {
             unwritten = recorder.flush(out).err();
             flushed = Instant::now();

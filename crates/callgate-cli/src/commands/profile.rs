@@ -11,7 +11,7 @@ use callgate_policy::{
     formats::{self, Format},
 };
 use callgate_record::{
-    Recording,
+    Phase, Recording,
     profile::{
         self, Options, Profile,
         base::{Base, Runtime},
@@ -49,6 +49,7 @@ Exit status: 0 the profile was written, 2 error.
 Examples:
   callgate profile web.rec -o web.json
   callgate profile run1.rec run2.rec --args --runtime crun --no-new-privileges
+  callgate profile web.rec --phase after:serving --runtime none -o serving.json
   callgate profile web.rec --default kill --to docker -o web.json";
 
 /// Make a profile of recordings
@@ -58,6 +59,11 @@ pub struct Args {
     /// Recordings; what any has is permitted
     #[arg(required = true, value_name = "RECORDING")]
     recordings: Vec<PathBuf>,
+
+    /// Only what was called in this phase: `start-up`, `running`, or `after:NAME` from a marker on;
+    /// may be repeated
+    #[arg(long, value_name = "PHASE", value_parser = parse_phase)]
+    phase: Vec<Phase>,
 
     /// Write to this file, which appears whole or not at all [default: standard output]
     #[arg(short, long, value_name = "FILE")]
@@ -111,6 +117,9 @@ pub fn main(args: Args) -> Result<Answer, Failure> {
     for path in &args.recordings {
         recording.merge(&record::read(path)?);
     }
+    if !args.phase.is_empty() {
+        recording = of_phases(recording, &args.phase)?;
+    }
     let runtime = match args.runtime {
         RuntimeName::Any => Some(Runtime::Any),
         RuntimeName::Runc => Some(Runtime::Runc),
@@ -142,6 +151,24 @@ pub fn main(args: Args) -> Result<Answer, Failure> {
     }
     tell(&args, &recording, &profile);
     Ok(Answer::Yes)
+}
+
+/// What a recording has of these phases. A run that never was in one says nothing about it.
+fn of_phases(mut recording: Recording, phases: &[Phase]) -> Result<Recording, Failure> {
+    let all: BTreeSet<Phase> = recording.facts().map(|(_, key, _)| key.phase.clone()).collect();
+    if let Some(phase) = phases.iter().find(|phase| !all.contains(phase)) {
+        let all: Vec<String> = all.iter().map(Phase::to_string).collect();
+        return Err(Failure::Message(format!(
+            "no run was in the phase `{}`; the recorded ones: {}",
+            phase.to_string().escape_debug(),
+            report::printable_name(&all.join(", "))
+        )));
+    }
+    for run in recording.runs.values_mut() {
+        run.facts.retain(|key, _| phases.contains(&key.phase));
+    }
+    recording.runs.retain(|_, run| !run.facts.is_empty());
+    Ok(recording)
 }
 
 /// The text, proved; where the format has no words for the profile as it is, its meaning in
@@ -273,6 +300,10 @@ fn parse_format(name: &str) -> Result<&'static Format, String> {
         let known: Vec<&str> = formats::ALL.iter().map(|format| format.name).collect();
         format!("not a format; known: {}", known.join(", "))
     })
+}
+
+fn parse_phase(word: &str) -> Result<Phase, String> {
+    word.parse().map_err(|()| "not a phase; known: start-up, running, after:NAME".to_owned())
 }
 
 fn parse_default(word: &str) -> Result<Action, String> {

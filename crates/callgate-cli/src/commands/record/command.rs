@@ -102,8 +102,9 @@ pub fn attach(args: &Args) -> Result<(), Failure> {
     let time = args.time.map(|seconds| Duration::from_secs(u64::from(seconds)));
     // Until the summary is printed: a signal that comes late ends nothing that is done anyway.
     let mut end = EndRequest::watch().map_err(|errno| format!("signals: {errno}"))?;
-    let attached =
-        ebpf::attach(running, time, &mut end, &mut recorder, &mut output, |r| live.show(r));
+    let markers = &args.marker;
+    let seen = |r: &Recorder| live.show(r);
+    let attached = ebpf::attach(running, markers, time, &mut end, &mut recorder, &mut output, seen);
     live.end();
     let unwritten = match attached {
         Ok(unwritten) => unwritten,
@@ -174,7 +175,8 @@ fn notified(
     let runs = if args.warm_up { 2 } else { 1 };
     let mut status = 0;
     for round in 0..runs {
-        let filter = Known::new(native, &known, profile.as_ref(), args.args);
+        let mut filter = Known::new(native, &known, profile.as_ref(), args.args);
+        filter.ask_about(&args.marker);
         let compiled = callgate_compile::compile(&filter.ruleset).map_err(|e| e.to_string())?;
         let mut recorder = Recorder::new(run_id(), info(args, Method::Notify, native));
         recorder.leave_unwatched(filter.unwatched.iter().copied());
@@ -213,7 +215,11 @@ fn notified(
 }
 
 fn watch(args: &Args) -> Watch<'_> {
-    Watch { command: &args.command, start_up: Duration::from_secs(u64::from(args.start_up)) }
+    Watch {
+        command: &args.command,
+        start_up: Duration::from_secs(u64::from(args.start_up)),
+        markers: &args.marker,
+    }
 }
 
 /// The status where the recording could not be written.
