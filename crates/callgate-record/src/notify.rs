@@ -2,16 +2,21 @@
 //! answer is always that it runs. It takes no privilege.
 
 use std::{
+    collections::BTreeSet,
     env,
     ffi::OsString,
     fs, io,
     io::Write,
+    os::unix::fs::MetadataExt,
     time::{Duration, Instant},
 };
 
 use callgate_bpf::Program;
-use callgate_kernel::{Answer, Launch, LaunchError, Notification, NotifiedFinished, has_sys_admin};
+use callgate_kernel::{
+    Answer, Launch, LaunchError, Notification, NotifiedFinished, has_sys_admin, no_new_privs,
+};
 use callgate_syscalls::{Abi, abi_of};
+use rustix::fs::getxattr;
 
 use crate::{Arguments, Call, End, Marker, Observation, Phase, Recorder, marker::Ahead};
 
@@ -44,7 +49,8 @@ const FLUSH: Duration = Duration::from_secs(1);
 /// `seen` is told after each call. The filter is that of [`Known`](crate::Known), compiled. A recording that cannot be written stops no call.
 ///
 /// Where the caller has CAP_SYS_ADMIN the command keeps its privileges; else it gets
-/// no_new_privs, without which the kernel takes no filter: then setuid programs gain nothing.
+/// no_new_privs, without which the kernel takes no filter: then setuid programs gain nothing, and
+/// the recording says so.
 ///
 /// # Errors
 ///
@@ -60,6 +66,7 @@ pub fn record(
     if has_sys_admin().unwrap_or(false) {
         launch = launch.keep_privileges();
     }
+    let mut unraised = Unraised::new();
     let start = Instant::now();
     let mut flushed = start;
     let mut names = Names::new();
@@ -75,6 +82,9 @@ pub fn record(
         let executable = names.executable(call);
         if executable.is_none() && call.is_waiting() {
             recorder.lose("executables that could not be read", 1);
+        }
+        if call.thread().is_some_and(|thread| unraised.is_new(thread)) {
+            recorder.lose(UNRAISED, 1);
         }
         let data = call.data();
         let new = recorder.observe(&Observation {
@@ -109,6 +119,40 @@ pub fn record(
         unwritten = None;
     }
     Ok(Watched { finished, unwritten })
+}
+
+/// The recording of an ordinary user takes no_new_privs, under which these run without it.
+const UNRAISED: &str = "what setuid programs do with their privilege, which they do not gain here \
+                        (they do when root records)";
+
+/// Programs that would have gained privilege, were it not for the filter.
+struct Unraised {
+    /// Whether this recording keeps it from them.
+    keeps: bool,
+    /// By device and inode.
+    seen: BTreeSet<(u64, u64)>,
+}
+
+impl Unraised {
+    fn new() -> Unraised {
+        // Where no_new_privs was set before, nothing changes for the command.
+        let keeps = !has_sys_admin().unwrap_or(false) && !no_new_privs().unwrap_or(false);
+        Unraised { keeps, seen: BTreeSet::new() }
+    }
+
+    /// Whether what this thread executes is such a program, seen for the first time.
+    fn is_new(&mut self, thread: i32) -> bool {
+        /// `S_ISUID` and `S_ISGID` of `inode(7)`, and what the kernel keeps file capabilities in.
+        const RAISING: u32 = 0o6000;
+        const CAPABILITIES: &str = "security.capability";
+        if !self.keeps {
+            return false;
+        }
+        let path = format!("/proc/{thread}/exe");
+        let Ok(file) = fs::metadata(&path) else { return false };
+        self.seen.insert((file.dev(), file.ino()))
+            && (file.mode() & RAISING != 0 || getxattr(&path, CAPABILITIES, &mut [0u8; 64]).is_ok())
+    }
 }
 
 /// Whose calls they are.

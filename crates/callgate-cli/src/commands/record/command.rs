@@ -52,7 +52,9 @@ pub fn record(args: &Args) -> Result<u8, Failure> {
             Counting::NotStarted(error) => {
                 if args.method == MethodName::Ebpf || !error.is_unavailable() {
                     output.discard();
-                    report::error(&error);
+                    let other =
+                        if error.is_unavailable() { "; --method notify does without" } else { "" };
+                    report::error(format_args!("{error}{other}"));
                     return Ok(error.status());
                 }
                 Some(error.to_string())
