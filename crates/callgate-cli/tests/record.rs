@@ -4,6 +4,8 @@
 mod common;
 #[path = "record/faults.rs"]
 mod faults;
+#[path = "record/rootless.rs"]
+mod rootless;
 
 use std::{
     collections::BTreeSet,
@@ -330,9 +332,9 @@ fn a_running_process_and_its_children_are_recorded() {
 }
 
 /// A recorder that goes on until it is asked to end, once it counts; and a command to start then.
-fn recording(scratch: &Scratch, args: &[&str]) -> Child {
+fn recording(scratch: &Scratch, method: &str, args: &[&str]) -> Child {
     let recorder = Command::new(CALLGATE)
-        .args([&["record", "--method", "ebpf", "-o", "e.rec"], args].concat())
+        .args([&["record", "--method", method, "-o", "e.rec"], args].concat())
         .stderr(Stdio::piped())
         .current_dir(scratch.path())
         .spawn()
@@ -362,7 +364,7 @@ fn a_recording_that_is_asked_to_end_is_whole() {
             .current_dir(scratch.path())
             .spawn()
             .expect("sh starts");
-        let recorder = recording(&scratch, &["--pid", &child.id().to_string()]);
+        let recorder = recording(&scratch, "ebpf", &["--pid", &child.id().to_string()]);
         scratch.file("go", "");
         while !scratch.join("done").exists() {
             sleep(Duration::from_millis(20));
@@ -387,27 +389,29 @@ fn a_recording_that_is_asked_to_end_is_whole() {
 #[test]
 fn what_a_command_left_running_is_recorded_until_the_end_is_asked_for() {
     let scratch = Scratch::new();
-    if !ebpf_for(&scratch, "ending the recording of what a command left") {
-        return;
-    }
     let script = "(trap '' INT; mkdir dir; touch made; exec sleep 30) & echo $! >left";
-    let mut recorder = recording(&scratch, &["--", "sh", "-c", script]);
-    let mut told = BufReader::new(recorder.stderr.take().expect("it is piped"));
-    let mut line = String::new();
-    while !line.contains("has left others running") {
-        assert!(told.read_line(&mut line).expect("it is text") > 0, "{line}");
+    let methods: &[&str] =
+        if ebpf_for(&scratch, "what a command left") { &["ebpf", "notify"] } else { &["notify"] };
+    for method in methods {
+        let mut recorder = recording(&scratch, method, &["--", "sh", "-c", script]);
+        let mut told = BufReader::new(recorder.stderr.take().expect("it is piped"));
+        let mut line = String::new();
+        while !line.contains("has left others running") {
+            assert!(told.read_line(&mut line).expect("it is text") > 0, "{line}");
+        }
+        while !scratch.join("made").exists() {
+            sleep(Duration::from_millis(20));
+        }
+        signal("INT", recorder.id());
+        assert_eq!(recorder.wait().expect("it is ours").code(), Some(0), "{method}");
+        let left = String::from_utf8(scratch.read("left")).expect("it is a number");
+        signal("KILL", left.trim().parse().expect("it is a number"));
+        let lines = lines(&scratch, "e.rec");
+        let made = lines.iter().rev().find(|line| line["name"] == "mkdir").expect("it was called");
+        assert_eq!(made["count"], 1, "{method}");
+        assert!(lines.last().expect("there are lines")["end"].is_object(), "{method}");
+        scratch.command("rm").args(&["-r", "dir", "made", "e.rec"]).run().is(0, "", "");
     }
-    while !scratch.join("made").exists() {
-        sleep(Duration::from_millis(20));
-    }
-    signal("INT", recorder.id());
-    assert_eq!(recorder.wait().expect("it is ours").code(), Some(0));
-    let left = String::from_utf8(scratch.read("left")).expect("it is a number");
-    signal("KILL", left.trim().parse().expect("it is a number"));
-    let lines = lines(&scratch, "e.rec");
-    let made = lines.iter().rev().find(|line| line["name"] == "mkdir").expect("it was called");
-    assert_eq!(made["count"], 1);
-    assert!(lines.last().expect("there are lines")["end"].is_object());
 }
 
 #[test]

@@ -46,7 +46,8 @@ pub struct Watched {
 const FLUSH: Duration = Duration::from_secs(1);
 
 /// Runs a command and records what its filter asks about, into `out` too as it becomes known;
-/// `seen` is told after each call. The filter is that of [`Known`](crate::Known), compiled. A recording that cannot be written stops no call.
+/// `seen` is told after each call, and `left` called when the command has ended and has left others
+/// running, which are recorded to their end. The filter is that of [`Known`](crate::Known), compiled. A recording that cannot be written stops no call.
 ///
 /// Where the caller has CAP_SYS_ADMIN the command keeps its privileges; else it gets
 /// no_new_privs, without which the kernel takes no filter: then setuid programs gain nothing, and
@@ -61,8 +62,9 @@ pub fn record(
     recorder: &mut Recorder,
     out: &mut impl Write,
     mut seen: impl FnMut(&Recorder),
+    left: fn(),
 ) -> Result<Watched, LaunchError> {
-    let mut launch = Launch::new(watch.command).filter(filter);
+    let mut launch = Launch::new(watch.command).filter(filter).when_left(left);
     if has_sys_admin().unwrap_or(false) {
         launch = launch.keep_privileges();
     }

@@ -149,9 +149,7 @@ fn counted(args: &Args, output: &mut Output) -> Result<Counting, Failure> {
     let tell = |moment| match moment {
         Moment::Begun if args.method == MethodName::Auto => report::note("recording by eBPF"),
         Moment::Begun => {}
-        Moment::Waiting => report::note(
-            "the command has ended, and has left others running, which are recorded to their end; Ctrl-C ends the recording",
-        ),
+        Moment::Waiting => tell_of_left(),
     };
     let counted = ebpf::record(&watch(args), &mut recorder, output, |r| live.show(r), tell);
     live.end();
@@ -163,6 +161,12 @@ fn counted(args: &Args, output: &mut Output) -> Result<Counting, Failure> {
     summary::print(&args.output, &output.before, id, &run);
     let own = written(args, counted.unwritten);
     Ok(Counting::Done(own.unwrap_or(counted.finished.outcome.status())))
+}
+
+fn tell_of_left() {
+    report::note(
+        "the command has ended, and has left others running, which are recorded to their end; Ctrl-C ends the recording",
+    );
 }
 
 /// A filter asks about what is not known.
@@ -183,10 +187,10 @@ fn notified(
         let mut recorder = Recorder::new(run_id(), info(args, Method::Notify, native));
         recorder.leave_unwatched(filter.unwatched.iter().copied());
         let mut live = Live::new(Method::Notify);
+        let seen = |r: &Recorder| live.show(r);
+        let (watch, program) = (watch(args), compiled.program());
         let watched =
-            notify::record(&watch(args), compiled.program(), &mut recorder, &mut output, |r| {
-                live.show(r)
-            });
+            notify::record(&watch, program, &mut recorder, &mut output, seen, tell_of_left);
         live.end();
         let watched = match watched {
             Ok(watched) => watched,
