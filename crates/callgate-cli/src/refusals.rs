@@ -119,7 +119,8 @@ impl<'r> Refusals<'r> {
             action,
             call,
             by,
-            site: Site::of(notification, executable.as_deref()),
+            // callgate's own code is no place that says anything of the command.
+            site: if is_start { None } else { Site::of(notification, executable.as_deref()) },
             executable,
             is_start,
             count: 1,

@@ -125,7 +125,7 @@ pub fn record(
     // After the fork, and with this thread's mask of signals: they are the command's.
     let ticker = Ticker::start(TICK).map_err(wait)?;
     tell(Moment::Begun);
-    let mut feed = Feed::new(counters, watch.start_up, watch.markers);
+    let mut feed = Feed::new(counters, watch.start_up, watch.markers).launched();
     let mut unwritten = recorder.flush(out).err();
     let mut step = |ticked: bool| {
         let news = feed.events(recorder);

@@ -10,7 +10,7 @@ use callgate_kernel::{
     Errno,
     ebpf::{self, Event, ExecutableId, News},
 };
-use callgate_syscalls::abi_of;
+use callgate_syscalls::{Abi, abi_of};
 
 use crate::{Call, Fact, Marker, Phase, Recorder, Values, marker::Ahead};
 
@@ -18,6 +18,8 @@ use crate::{Call, Fact, Marker, Phase, Recorder, Values, marker::Ahead};
 pub struct Feed {
     counters: ebpf::Recorder,
     executables: BTreeMap<ExecutableId, String>,
+    /// The exec that the launch makes, by the file that this process executes too.
+    launch: Option<Call>,
     start: Instant,
     /// CLOCK_MONOTONIC of the first event, in nanoseconds.
     first: Option<u64>,
@@ -32,6 +34,10 @@ pub struct Feed {
     last: BTreeMap<(ExecutableId, Call), u64>,
 }
 
+/// The executables are numbered as they make their first calls.
+const FIRST: ExecutableId = ExecutableId(1);
+const SECOND: ExecutableId = ExecutableId(2);
+
 type Counted = BTreeMap<(ExecutableId, Call), Fact>;
 
 impl Feed {
@@ -40,6 +46,7 @@ impl Feed {
         Feed {
             counters,
             executables: BTreeMap::new(),
+            launch: None,
             start: Instant::now(),
             first: None,
             start_up,
@@ -50,6 +57,14 @@ impl Feed {
             base: BTreeMap::new(),
             last: BTreeMap::new(),
         }
+    }
+
+    /// Of a command that is about to be launched: its exec is the first call of all, and the command's
+    /// rather than this program's.
+    #[must_use]
+    pub fn launched(self) -> Feed {
+        let exec = Abi::native().and_then(|abi| Some(Call { abi, number: abi.number("execve")? }));
+        Feed { launch: exec, ..self }
     }
 
     /// Milliseconds from the start.
@@ -100,6 +115,10 @@ impl Feed {
             fact.arguments.insert(index, Values::of([value]));
         }
         self.known.insert((event.executable, call));
+        if event.executable == FIRST && self.launch == Some(call) {
+            // What the command executes is known only afterwards; `counted` files it.
+            return;
+        }
         let executable = self.executable(event.executable);
         recorder.enter(self.phase.clone());
         recorder.know(call, &executable, &fact);
@@ -176,8 +195,11 @@ impl Feed {
                     continue;
                 }
             }
-            if self.last.insert(*key, total.count) != Some(total.count) {
-                fact.seen = Some((now, now));
+            let before = self.last.insert(*key, total.count);
+            if before != Some(total.count) {
+                // The launch is where time begins.
+                let is_launch = before.is_none() && *id == SECOND && self.launch == Some(*call);
+                fact.seen = Some((if is_launch { 0 } else { now }, now));
             }
             self.known.insert(*key);
             let executable = self.executable(*id);
@@ -227,6 +249,15 @@ impl Feed {
             fact(seen.executable, seen.architecture, seen.number, &|fact| {
                 fact.arguments.insert(seen.index, values.clone());
             });
+        }
+        if let Some(exec) = self.launch
+            && let Some(own) = all.get_mut(&(FIRST, exec))
+        {
+            own.count = own.count.saturating_sub(1);
+            // Before the command's first call the table has no name for it.
+            if all.keys().any(|(id, _)| *id == SECOND) {
+                all.entry((SECOND, exec)).or_default().count += 1;
+            }
         }
         // A value that was seen by a processor that has not counted the call yet.
         all.retain(|_, fact| fact.count > 0);
