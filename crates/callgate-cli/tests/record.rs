@@ -244,6 +244,18 @@ fn a_marker_parts_what_comes_after_it_from_what_came_before() {
             "error: no run was in the phase `after:other`; the recorded ones: start-up, after:…\n",
         );
     }
+    // What passes unwatched is of no phase.
+    recorder(&scratch, &["-o", "known.rec", "--", "sh", "-c", script]);
+    recorder(
+        &scratch,
+        &["-o", "known.rec", "--marker", "mkdir", "--", "sh", "-c", "mkdir d; ln x y"],
+    );
+    let args = ["profile", "known.rec", "--runtime", "none", "--phase", "after:mkdir"];
+    scratch.callgate(&args).run().is_like(
+        0,
+        "…",
+        "warning: … calls may be missing, …: read, …; record once into a new file\n…",
+    );
     let wrong = ["record", "--marker", "up=lissten", "-o", "x.rec", "--", "true"];
     scratch.callgate(&wrong).run().is_like(125, "", "error: …did you mean `listen`?…");
 }

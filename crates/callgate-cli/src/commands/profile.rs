@@ -11,7 +11,7 @@ use callgate_policy::{
     formats::{self, Format},
 };
 use callgate_record::{
-    Phase, Recording,
+    Call, Phase, Recording,
     profile::{
         self, Options, Profile,
         base::{Base, Runtime},
@@ -168,6 +168,19 @@ fn of_phases(mut recording: Recording, phases: &[Phase]) -> Result<Recording, Fa
         run.facts.retain(|key, _| phases.contains(&key.phase));
     }
     recording.runs.retain(|_, run| !run.facts.is_empty());
+    let seen = recording.calls();
+    let passed = |call: &Call| recording.runs.values().all(|run| run.unwatched.contains(call));
+    let unwatched: BTreeSet<Call> =
+        recording.runs.values().flat_map(|run| &run.unwatched).copied().collect();
+    let unknown: Vec<Call> =
+        unwatched.into_iter().filter(|call| !seen.contains(call) && passed(call)).collect();
+    if !unknown.is_empty() {
+        report::warning(format!(
+            "{} may be missing, which every run of this phase let pass without looking, since earlier recordings knew them: {}; record once into a new file",
+            plural(unknown.len(), "call"),
+            stability::names(unknown.into_iter())
+        ));
+    }
     Ok(recording)
 }
 

@@ -147,7 +147,9 @@ fn counted(args: &Args, output: &mut Output) -> Result<Counting, Failure> {
     let mut recorder = Recorder::new(run_id(), info(args, Method::Ebpf, native()?));
     let mut live = Live::new(Method::Ebpf);
     let tell = |moment| match moment {
-        Moment::Begun if args.method == MethodName::Auto => report::note("recording by eBPF"),
+        Moment::Begun if args.method == MethodName::Auto => {
+            report::note("recording by eBPF: it costs least, and this machine and user can");
+        }
         Moment::Begun => {}
         Moment::Waiting => tell_of_left(),
     };
