@@ -203,8 +203,15 @@ fn write(args: &Args, recording: &Recording, profile: &Profile) -> Result<String
         Err(why) if profile.policy.dialect.is_some() => {
             Err(Failure::Message(format!("nothing was written: {why}")))
         }
-        Err(why) => in_other_words(profile, format)
-            .map_err(|_| Failure::Message(format!("nothing was written: {why}"))),
+        Err(why) => in_other_words(profile, format).map_err(|_| {
+            // Without --args the only conditions are those on calls that were not recorded.
+            let hint = if args.args || args.no_siblings {
+                ""
+            } else {
+                "; --no-siblings leaves out what was not recorded, such as `clone` without namespaces"
+            };
+            Failure::Message(format!("nothing was written: {why}{hint}"))
+        }),
     }
 }
 

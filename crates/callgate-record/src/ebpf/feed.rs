@@ -268,6 +268,7 @@ impl Feed {
     pub fn losses(&self, recorder: &mut Recorder) {
         let losses = self.counters.losses();
         for (what, count) in [
+            ("moments of first calls, which are those of the next look", losses.events),
             ("executables that were not told apart", losses.executables),
             ("arguments, which may have been anything", losses.values),
             ("errors", losses.results),
