@@ -4,8 +4,8 @@
 mod common;
 #[path = "record/faults.rs"]
 mod faults;
-#[path = "record/rootless.rs"]
-mod rootless;
+#[path = "record/podman.rs"]
+mod podman;
 
 use std::{
     collections::BTreeSet,

@@ -95,11 +95,11 @@ pub enum Moment {
 }
 
 /// Runs a command and records what it and all that it starts call, into `out` too as it becomes
-/// known; `seen` is told now and then, and `tell` where the run is. The command is put in a cgroup of its own, and stays in it;
-/// where that can't be made, its process tree is followed.
+/// known; `seen` is told now and then, and `tell` where the run is. All that descends from the
+/// command is recorded, whatever cgroups it is moved to.
 ///
-/// When the command has ended and has left others running, they are recorded to their end, or until
-/// this program is asked to end.
+/// The command begins in a cgroup of its own, where one can be made. When it has ended and has left
+/// others running there, they are recorded to their end, or until this program is asked to end.
 ///
 /// # Errors
 ///
@@ -113,9 +113,9 @@ pub fn record(
 ) -> Result<Counted, CountError> {
     let held = Launch::new(watch.command).keep_privileges().hold()?;
     let cgroup = Cgroup::create().and_then(|cgroup| cgroup.add(held.pid()).map(|()| cgroup)).ok();
-    let scope = cgroup.as_ref().map_or(Scope::Tree(held.pid()), Scope::Cgroup);
     let table = table();
-    let counters = RecorderOptions::new(scope)
+    // A container runtime moves what it starts to another cgroup: who was forked by whom says more.
+    let counters = RecorderOptions::new(Scope::Tree(held.pid()))
         .arguments(&table)
         .launched(held.pid())
         .start()
