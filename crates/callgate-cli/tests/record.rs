@@ -2,17 +2,20 @@
 
 #[path = "common/mod.rs"]
 mod common;
+#[path = "record/ends.rs"]
+mod ends;
 #[path = "record/faults.rs"]
 mod faults;
+#[path = "record/phases.rs"]
+mod phases;
 #[path = "record/podman.rs"]
 mod podman;
 
 use std::{
     collections::BTreeSet,
     fs,
-    io::{BufRead, BufReader},
     os::unix::process::CommandExt,
-    process::{Child, Command, Stdio},
+    process::{Command, Stdio},
     thread::sleep,
     time::Duration,
 };
@@ -117,6 +120,11 @@ fn an_ordinary_user_records_too() {
     assert!(called(&scratch, "u.rec", "/id").contains("geteuid"));
 }
 
+fn signal(name: &str, process: u32) {
+    let sent = Command::new("kill").args(["-s", name, &process.to_string()]).status();
+    assert!(sent.expect("kill is there").success());
+}
+
 /// Whether this machine and user can record with eBPF; says loudly what goes untested otherwise.
 fn ebpf_for(scratch: &Scratch, what: &str) -> bool {
     let tried = scratch.callgate(&["record", "--method", "ebpf", "-o", "try", "--", "true"]).run();
@@ -188,102 +196,6 @@ fn what_a_filter_refused_is_recorded_by_ebpf() {
 }
 
 #[test]
-fn the_start_is_told_from_what_comes_after() {
-    let scratch = Scratch::new();
-    let methods: &[&str] =
-        if ebpf_for(&scratch, "phases with eBPF") { &["ebpf", "notify"] } else { &["notify"] };
-    for method in methods {
-        let file = format!("{method}.rec");
-        let script = "mkdir first; sleep 1.6; rmdir first; sleep 0.6";
-        let start = ["record", "--method", method, "--start-up", "1", "-o", &file, "--"];
-        scratch.callgate(&[&start[..], &["sh", "-c", script]].concat()).run();
-        let phases = |name: &str| -> BTreeSet<String> {
-            let of_call = lines(&scratch, &file).into_iter().filter(|line| line["name"] == name);
-            of_call.filter_map(|line| line["phase"].as_str().map(str::to_owned)).collect()
-        };
-        assert_eq!(phases("mkdir"), BTreeSet::from(["start-up".to_owned()]), "{method}");
-        assert_eq!(phases("rmdir"), BTreeSet::from(["running".to_owned()]), "{method}");
-    }
-}
-
-#[test]
-fn a_marker_parts_what_comes_after_it_from_what_came_before() {
-    let scratch = Scratch::new();
-    let methods: &[&str] =
-        if ebpf_for(&scratch, "markers with eBPF") { &["ebpf", "notify"] } else { &["notify"] };
-    // Nothing waits: a call that is new is filed exactly.
-    let script = "kill -0 $$; mkdir dir; umask 022; rmdir dir; cd /";
-    for method in methods {
-        let file = format!("{method}.rec");
-        let start = ["record", "--method", method, "--marker", "made=mkdir"];
-        let more = ["--marker", "rmdir", "-o", &file, "--", "sh", "-c", script];
-        let outcome = scratch.callgate(&[&start[..], &more].concat()).run();
-        outcome.is_like(0, "", &format!("{file}: …\n"));
-        let phases = |name: &str| -> BTreeSet<String> {
-            let of_call = lines(&scratch, &file).into_iter().filter(|line| line["name"] == name);
-            of_call.filter_map(|line| line["phase"].as_str().map(str::to_owned)).collect()
-        };
-        for (call, phase) in [
-            ("kill", "start-up"),
-            ("mkdir", "start-up"),
-            ("umask", "after:made"),
-            ("rmdir", "after:made"),
-            ("chdir", "after:rmdir"),
-        ] {
-            assert_eq!(phases(call), BTreeSet::from([phase.to_owned()]), "{call} by {method}");
-        }
-        let after = |phase: &str| {
-            scratch.callgate(&["profile", &file, "--runtime", "none", "--phase", phase]).run()
-        };
-        let profile = after("after:made");
-        assert_eq!(profile.status, 0, "{}", profile.stderr);
-        assert!(profile.stdout.contains("\"umask\"") && !profile.stdout.contains("\"kill\""));
-        after("after:other").is_like(
-            2,
-            "",
-            "error: no run was in the phase `after:other`; the recorded ones: start-up, after:…\n",
-        );
-    }
-    // What passes unwatched is of no phase.
-    recorder(&scratch, &["-o", "known.rec", "--", "sh", "-c", script]);
-    recorder(
-        &scratch,
-        &["-o", "known.rec", "--marker", "mkdir", "--", "sh", "-c", "mkdir d; ln x y"],
-    );
-    let args = ["profile", "known.rec", "--runtime", "none", "--phase", "after:mkdir"];
-    scratch.callgate(&args).run().is_like(
-        0,
-        "…",
-        "warning: … calls may be missing, …: read, …; record once into a new file\n…",
-    );
-    let wrong = ["record", "--marker", "up=lissten", "-o", "x.rec", "--", "true"];
-    scratch.callgate(&wrong).run().is_like(125, "", "error: …did you mean `listen`?…");
-}
-
-#[test]
-fn calls_of_both_sides_of_a_marker_are_counted_on_both() {
-    let scratch = Scratch::new();
-    let methods: &[&str] =
-        if ebpf_for(&scratch, "counts of phases") { &["ebpf", "notify"] } else { &["notify"] };
-    // By eBPF what is known already counts for the phase before until the recorder has looked.
-    let script = "kill -0 $$; kill -0 $$; mkdir dir; sleep 1; kill -0 $$; rmdir dir; sleep 0.3";
-    for method in methods {
-        let file = format!("{method}.rec");
-        let args = [
-            "record", "--method", method, "--marker", "mkdir", "-o", &file, "--", "sh", "-c",
-            script,
-        ];
-        assert_eq!(scratch.callgate(&args).run().status, 0);
-        let counted = |phase: &str| {
-            let is = |line: &Value| line["name"] == "kill" && line["phase"] == phase;
-            lines(&scratch, &file).into_iter().rev().find(is).map(|line| line["count"].clone())
-        };
-        assert_eq!(counted("start-up"), Some(2.into()), "{method}");
-        assert_eq!(counted("after:mkdir"), Some(1.into()), "{method}");
-    }
-}
-
-#[test]
 fn methods_that_do_not_fit_are_refused_with_the_reason() {
     let scratch = Scratch::new();
     let args = ["record", "--method", "ebpf", "--warm-up", "-o", "a.rec", "--", "touch", "made"];
@@ -343,89 +255,6 @@ fn a_running_process_and_its_children_are_recorded() {
     let none = scratch.callgate(&["record", "-o", "x.rec", "--cgroup", "."]).run();
     none.is_like(2, "", "error: .: there is nothing to record: …\n");
     assert!(!scratch.join("x.rec").exists());
-}
-
-/// A recorder that goes on until it is asked to end, once it counts; and a command to start then.
-fn recording(scratch: &Scratch, method: &str, args: &[&str]) -> Child {
-    let recorder = Command::new(CALLGATE)
-        .args([&["record", "--method", method, "-o", "e.rec"], args].concat())
-        .stderr(Stdio::piped())
-        .current_dir(scratch.path())
-        .spawn()
-        .expect("callgate starts");
-    while fs::metadata(scratch.join("e.rec")).map_or(0, |meta| meta.len()) < 100 {
-        sleep(Duration::from_millis(20));
-    }
-    recorder
-}
-
-fn signal(name: &str, process: u32) {
-    let sent = Command::new("kill").args(["-s", name, &process.to_string()]).status();
-    assert!(sent.expect("kill is there").success());
-}
-
-#[test]
-fn a_recording_that_is_asked_to_end_is_whole() {
-    let scratch = Scratch::new();
-    if !ebpf_for(&scratch, "ending the recording of a running process") {
-        return;
-    }
-    let script = "while [ ! -e go ]; do sleep 0.05; done; rm go; i=0
-        while [ $i -lt 1000 ]; do kill -0 $$; i=$((i + 1)); done; touch done; exec sleep 30";
-    for name in ["INT", "TERM"] {
-        let mut child = Command::new("sh")
-            .args(["-c", script])
-            .current_dir(scratch.path())
-            .spawn()
-            .expect("sh starts");
-        let recorder = recording(&scratch, "ebpf", &["--pid", &child.id().to_string()]);
-        scratch.file("go", "");
-        while !scratch.join("done").exists() {
-            sleep(Duration::from_millis(20));
-        }
-        signal(name, recorder.id());
-        let ended = recorder.wait_with_output().expect("it is ours");
-        child.kill().expect("it is ours, and runs still");
-        child.wait().expect("it is ours");
-        assert_eq!(ended.status.code(), Some(0), "{name}");
-        let told = String::from_utf8_lossy(&ended.stderr);
-        assert!(told.contains("e.rec: ") && told.contains(" syscalls on "), "{told}");
-        let lines = lines(&scratch, "e.rec");
-        let kills = lines.iter().rev().find(|line| line["name"] == "kill").expect("it was called");
-        assert_eq!(kills["count"], 1000);
-        assert!(lines.last().expect("there are lines")["end"].is_object());
-        for file in ["e.rec", "done"] {
-            fs::remove_file(scratch.join(file)).expect("it is ours");
-        }
-    }
-}
-
-#[test]
-fn what_a_command_left_running_is_recorded_until_the_end_is_asked_for() {
-    let scratch = Scratch::new();
-    let script = "(trap '' INT; mkdir dir; touch made; exec sleep 30) & echo $! >left";
-    let methods: &[&str] =
-        if ebpf_for(&scratch, "what a command left") { &["ebpf", "notify"] } else { &["notify"] };
-    for method in methods {
-        let mut recorder = recording(&scratch, method, &["--", "sh", "-c", script]);
-        let mut told = BufReader::new(recorder.stderr.take().expect("it is piped"));
-        let mut line = String::new();
-        while !line.contains("has left others running") {
-            assert!(told.read_line(&mut line).expect("it is text") > 0, "{line}");
-        }
-        while !scratch.join("made").exists() {
-            sleep(Duration::from_millis(20));
-        }
-        signal("INT", recorder.id());
-        assert_eq!(recorder.wait().expect("it is ours").code(), Some(0), "{method}");
-        let left = String::from_utf8(scratch.read("left")).expect("it is a number");
-        signal("KILL", left.trim().parse().expect("it is a number"));
-        let lines = lines(&scratch, "e.rec");
-        let made = lines.iter().rev().find(|line| line["name"] == "mkdir").expect("it was called");
-        assert_eq!(made["count"], 1, "{method}");
-        assert!(lines.last().expect("there are lines")["end"].is_object(), "{method}");
-        scratch.command("rm").args(&["-r", "dir", "made", "e.rec"]).run().is(0, "", "");
-    }
 }
 
 #[test]
