@@ -141,7 +141,8 @@ impl Refusals {
             action,
             call,
             by,
-            site: Site::of(subject, executable.as_deref()),
+            // callgate's own code is no place that says anything of the command.
+            site: if is_start { None } else { Site::of(subject, executable.as_deref()) },
             executable,
             is_start,
             count: 1,

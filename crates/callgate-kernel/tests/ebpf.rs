@@ -39,6 +39,7 @@ fn main() {
         ("short_lived_processes_are_all_counted", short_lived),
         ("executables_have_their_paths_after_they_have_ended", paths),
         ("a_running_tree_is_found_with_its_children", running_tree),
+        ("who_gets_the_number_of_a_process_of_the_tree_is_not_counted", reused_numbers),
         ("what_a_daemon_does_after_the_command_is_counted", daemon),
         ("a_full_ring_loses_moments_and_nothing_else", full_ring),
         ("a_killed_recorder_leaves_nothing", killed),
@@ -477,6 +478,44 @@ fn running_tree() {
     assert!(recorder.losses().is_none());
     let gone = RecorderOptions::new(Scope::Tree(pid)).start();
     assert!(gone.is_err_and(|error| error.to_string().contains(&pid.to_string())));
+}
+
+fn reused_numbers() {
+    const LAST: &str = "/proc/sys/kernel/ns_last_pid";
+    let calls = Calls::new();
+    // One that is there when the recorder begins, and one that comes later.
+    let script = "sleep 600 & echo $!; wait; (:) & echo $!; wait; echo; read line";
+    let mut tree = Command::new("sh")
+        .args(["-c", script])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(tree.stdout.take().unwrap()).lines();
+    let mut number = || lines.next().unwrap().unwrap().parse::<i32>();
+    let first = number().unwrap();
+    let recorder = start(&RecorderOptions::new(Scope::Tree(tree.id().cast_signed())));
+    // SAFETY: plain numbers; the shell has not waited for anything else, so it is its child's.
+    assert_eq!(unsafe { libc::kill(first, libc::SIGKILL) }, 0);
+    let second = number().unwrap();
+    assert!(number().is_err());
+    for gone in [first, second] {
+        let reused = (0..500).any(|_| {
+            if std::fs::write(LAST, (gone - 1).to_string()).is_err() {
+                skip("the next number of a process cannot be chosen here");
+            }
+            let mut other = Command::new(&calls.program).args(["getpgid", "9"]).spawn().unwrap();
+            other.wait().unwrap();
+            other.id().cast_signed() == gone
+        });
+        if !reused {
+            skip("others are too quick to take a number that is free");
+        }
+    }
+    assert_eq!(count(&recorder, Abi::X86_64, Abi::X86_64.number("getpgid").unwrap()), 0);
+    assert!(recorder.losses().is_none());
+    drop(tree.stdin.take());
+    tree.wait().unwrap();
 }
 
 fn daemon() {

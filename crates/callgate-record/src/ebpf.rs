@@ -22,7 +22,7 @@ use rustix::{
 };
 
 use self::{feed::Feed, ticker::Ticker};
-use crate::{End, Recorder, choice, notify::Watch, values};
+use crate::{End, Marker, Recorder, choice, notify::Watch, values};
 
 /// How a run ended.
 #[derive(Debug)]
@@ -95,11 +95,11 @@ pub enum Moment {
 }
 
 /// Runs a command and records what it and all that it starts call, into `out` too as it becomes
-/// known; `seen` is told now and then, and `tell` where the run is. The command is put in a cgroup of its own, and stays in it;
-/// where that can't be made, its process tree is followed.
+/// known; `seen` is told now and then, and `tell` where the run is. All that descends from the
+/// command is recorded, whatever cgroups it is moved to.
 ///
-/// When the command has ended and has left others running, they are recorded to their end, or until
-/// this program is asked to end.
+/// The command begins in a cgroup of its own, where one can be made. When it has ended and has left
+/// others running there, they are recorded to their end, or until this program is asked to end.
 ///
 /// # Errors
 ///
@@ -113,9 +113,9 @@ pub fn record(
 ) -> Result<Counted, CountError> {
     let held = Launch::new(watch.command).keep_privileges().hold()?;
     let cgroup = Cgroup::create().and_then(|cgroup| cgroup.add(held.pid()).map(|()| cgroup)).ok();
-    let scope = cgroup.as_ref().map_or(Scope::Tree(held.pid()), Scope::Cgroup);
     let table = table();
-    let counters = RecorderOptions::new(scope)
+    // A container runtime moves what it starts to another cgroup: who was forked by whom says more.
+    let counters = RecorderOptions::new(Scope::Tree(held.pid()))
         .arguments(&table)
         .launched(held.pid())
         .start()
@@ -125,7 +125,7 @@ pub fn record(
     // After the fork, and with this thread's mask of signals: they are the command's.
     let ticker = Ticker::start(TICK).map_err(wait)?;
     tell(Moment::Begun);
-    let mut feed = Feed::new(counters, watch.start_up);
+    let mut feed = Feed::new(counters, watch.start_up, watch.markers).launched();
     let mut unwritten = recorder.flush(out).err();
     let mut step = |ticked: bool| {
         let news = feed.events(recorder);
@@ -168,6 +168,7 @@ pub enum Running<'a> {
 #[derive(Clone, Copy, Debug)]
 pub struct Attach<'a> {
     running: Running<'a>,
+    markers: &'a [Marker],
     time: Option<Duration>,
     from_runtime: bool,
 }
@@ -175,7 +176,14 @@ pub struct Attach<'a> {
 impl<'a> Attach<'a> {
     /// All that this calls from now on.
     pub fn new(running: Running<'a>) -> Attach<'a> {
-        Attach { running, time: None, from_runtime: false }
+        Attach { running, markers: &[], time: None, from_runtime: false }
+    }
+
+    /// In phases that these part.
+    #[must_use]
+    pub fn markers(mut self, markers: &'a [Marker]) -> Attach<'a> {
+        self.markers = markers;
+        self
     }
 
     /// For no longer than this.
@@ -197,7 +205,7 @@ impl<'a> Attach<'a> {
 
 /// Records what runs already, from now on to its end, for a time, or until `end` has come, into `out`
 /// too as it becomes known; `seen` is told as soon as the kernel counts, and now and then. All of
-/// it counts as running.
+/// it counts as running, up to a marker.
 ///
 /// The recording has an end at every look, so that it is whole when this process is killed.
 ///
@@ -219,9 +227,9 @@ pub fn attach(
         .arguments(&table)
         .start()
         .map_err(|error| CountError(Kind::Start(error)))?;
-    let mut feed = Feed::new(counters, Duration::ZERO);
+    let mut feed = Feed::new(counters, Duration::ZERO, attach.markers);
     if attach.from_runtime {
-        feed.leave_runtime_out();
+        feed = feed.without_runtime();
     }
     let mut written = Instant::now();
     let mut unwritten = recorder.flush(out).err();

@@ -11,7 +11,7 @@ use callgate_policy::{
     formats::{self, Format},
 };
 use callgate_record::{
-    Recording,
+    Call, Phase, Recording,
     profile::{
         self, Options, Profile,
         base::{Base, Runtime},
@@ -49,6 +49,7 @@ Exit status: 0 the profile was written, 2 error.
 Examples:
   callgate profile web.rec -o web.json
   callgate profile run1.rec run2.rec --args --runtime crun --no-new-privileges
+  callgate profile web.rec --phase after:serving --runtime none -o serving.json
   callgate profile web.rec --default kill --to docker -o web.json";
 
 /// Make a profile of recordings
@@ -58,6 +59,11 @@ pub struct Args {
     /// Recordings; what any has is permitted
     #[arg(required = true, value_name = "RECORDING")]
     recordings: Vec<PathBuf>,
+
+    /// Only what was called in this phase: `start-up`, `running`, or `after:NAME` from a marker on;
+    /// may be repeated
+    #[arg(long, value_name = "PHASE", value_parser = parse_phase)]
+    phase: Vec<Phase>,
 
     /// Write to this file, which appears whole or not at all [default: standard output]
     #[arg(short, long, value_name = "FILE")]
@@ -111,6 +117,9 @@ pub fn main(args: Args) -> Result<Answer, Failure> {
     for path in &args.recordings {
         recording.merge(&record::read(path)?);
     }
+    if !args.phase.is_empty() {
+        recording = of_phases(recording, &args.phase)?;
+    }
     let runtime = match args.runtime {
         RuntimeName::Any => Some(Runtime::Any),
         RuntimeName::Runc => Some(Runtime::Runc),
@@ -135,7 +144,7 @@ pub fn main(args: Args) -> Result<Answer, Failure> {
         _ => None,
     };
     let profile = profile::generate(&recording, &options).map_err(|e| e.to_string())?;
-    let text = write(args.to, &recording, &profile)?;
+    let text = write(&args, &recording, &profile)?;
     match &args.output {
         Some(path) => output::write_file(path, text.as_bytes())?,
         None => output::print(&text)?,
@@ -144,13 +153,41 @@ pub fn main(args: Args) -> Result<Answer, Failure> {
     Ok(Answer::Yes)
 }
 
+/// What a recording has of these phases. A run that never was in one says nothing about it.
+fn of_phases(mut recording: Recording, phases: &[Phase]) -> Result<Recording, Failure> {
+    let all: BTreeSet<Phase> = recording.facts().map(|(_, key, _)| key.phase.clone()).collect();
+    if let Some(phase) = phases.iter().find(|phase| !all.contains(phase)) {
+        let all: Vec<String> = all.iter().map(Phase::to_string).collect();
+        return Err(Failure::Message(format!(
+            "no run was in the phase `{}`; the recorded ones: {}",
+            phase.to_string().escape_debug(),
+            report::printable_name(&all.join(", "))
+        )));
+    }
+    for run in recording.runs.values_mut() {
+        run.facts.retain(|key, _| phases.contains(&key.phase));
+    }
+    recording.runs.retain(|_, run| !run.facts.is_empty());
+    let seen = recording.calls();
+    let passed = |call: &Call| recording.runs.values().all(|run| run.unwatched.contains(call));
+    let unwatched: BTreeSet<Call> =
+        recording.runs.values().flat_map(|run| &run.unwatched).copied().collect();
+    let unknown: Vec<Call> =
+        unwatched.into_iter().filter(|call| !seen.contains(call) && passed(call)).collect();
+    if !unknown.is_empty() {
+        report::warning(format!(
+            "{} may be missing, which every run of this phase let pass without looking, since earlier recordings knew them: {}; record once into a new file",
+            plural(unknown.len(), "call"),
+            stability::names(unknown.into_iter())
+        ));
+    }
+    Ok(recording)
+}
+
 /// The text, proved; where the format has no words for the profile as it is, its meaning in
 /// the format's own words.
-pub fn write(
-    format: &'static Format,
-    recording: &Recording,
-    profile: &Profile,
-) -> Result<String, Failure> {
+fn write(args: &Args, recording: &Recording, profile: &Profile) -> Result<String, Failure> {
+    let format = args.to;
     let as_it_is = (format.write)(&profile.policy)
         .map_err(|errors| errors.iter().map(|e| e.message.clone()).collect::<Vec<_>>().join("; "))
         .and_then(|text| {
@@ -166,8 +203,15 @@ pub fn write(
         Err(why) if profile.policy.dialect.is_some() => {
             Err(Failure::Message(format!("nothing was written: {why}")))
         }
-        Err(why) => in_other_words(profile, format)
-            .map_err(|_| Failure::Message(format!("nothing was written: {why}"))),
+        Err(why) => in_other_words(profile, format).map_err(|_| {
+            // Without --args the only conditions are those on calls that were not recorded.
+            let hint = if args.args || args.no_siblings {
+                ""
+            } else {
+                "; --no-siblings leaves out what was not recorded, such as `clone` without namespaces"
+            };
+            Failure::Message(format!("nothing was written: {why}{hint}"))
+        }),
     }
 }
 
@@ -276,6 +320,10 @@ fn parse_format(name: &str) -> Result<&'static Format, String> {
         let known: Vec<&str> = formats::ALL.iter().map(|format| format.name).collect();
         format!("not a format; known: {}", known.join(", "))
     })
+}
+
+fn parse_phase(word: &str) -> Result<Phase, String> {
+    word.parse().map_err(|()| "not a phase; known: start-up, running, after:NAME".to_owned())
 }
 
 fn parse_default(word: &str) -> Result<Action, String> {

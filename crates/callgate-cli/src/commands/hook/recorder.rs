@@ -30,7 +30,7 @@ use rustix::{
 
 use super::{place::Place, request::Request};
 use crate::{
-    commands::{Failure, profile::write, record, why::insert_entry},
+    commands::{Failure, record, why::insert_entry},
     report::printable_name,
     target::native,
 };
@@ -136,7 +136,13 @@ fn put(output: &Place, input: Option<&Input>, recording: &Recording) -> Result<(
     let format = formats::named(DIALECT.name()).ok_or("the format is not known")?;
     let text = match input {
         Some(input) => input.with(&profile.policy)?,
-        None => write(format, recording, &profile).map_err(|failure| failure.to_string())?,
+        None => {
+            let text = (format.write)(&profile.policy).map_err(|errors| {
+                errors.iter().map(|e| e.message.clone()).collect::<Vec<_>>().join("; ")
+            })?;
+            profile::check(recording, &profile, format, &text).map_err(|e| e.to_string())?;
+            text
+        }
     };
     output.write(text.as_bytes())
 }

@@ -52,7 +52,9 @@ pub fn record(args: &Args) -> Result<u8, Failure> {
             Counting::NotStarted(error) => {
                 if args.method == MethodName::Ebpf || !error.is_unavailable() {
                     output.discard();
-                    report::error(&error);
+                    let other =
+                        if error.is_unavailable() { "; --method notify does without" } else { "" };
+                    report::error(format_args!("{error}{other}"));
                     return Ok(error.status());
                 }
                 Some(error.to_string())
@@ -98,7 +100,7 @@ pub fn attach(args: &Args) -> Result<(), Failure> {
     let mut output = Output::open(&args.output)?;
     let mut recorder = Recorder::new(run_id(), info(vec![name.clone()], Method::Ebpf, native()?));
     let mut live = Live::new(Method::Ebpf);
-    let mut attach = Attach::new(running);
+    let mut attach = Attach::new(running).markers(&args.marker);
     if let Some(seconds) = args.time {
         attach = attach.at_most(Duration::from_secs(u64::from(seconds)));
     }
@@ -145,11 +147,11 @@ fn counted(args: &Args, output: &mut Output) -> Result<Counting, Failure> {
     let mut recorder = Recorder::new(run_id(), info(command_of(args), Method::Ebpf, native()?));
     let mut live = Live::new(Method::Ebpf);
     let tell = |moment| match moment {
-        Moment::Begun if args.method == MethodName::Auto => report::note("recording by eBPF"),
+        Moment::Begun if args.method == MethodName::Auto => {
+            report::note("recording by eBPF: it costs least, and this machine and user can");
+        }
         Moment::Begun => {}
-        Moment::Waiting => report::note(
-            "the command has ended, and has left others running, which are recorded to their end; Ctrl-C ends the recording",
-        ),
+        Moment::Waiting => tell_of_left(),
     };
     let counted = ebpf::record(&watch(args), &mut recorder, output, |r| live.show(r), tell);
     live.end();
@@ -161,6 +163,12 @@ fn counted(args: &Args, output: &mut Output) -> Result<Counting, Failure> {
     summary::print(&args.output, &output.before, id, &run);
     let own = written(args, counted.unwritten);
     Ok(Counting::Done(own.unwrap_or(counted.finished.outcome.status())))
+}
+
+fn tell_of_left() {
+    report::note(
+        "the command has ended, and has left others running, which are recorded to their end; Ctrl-C ends the recording",
+    );
 }
 
 /// A filter asks about what is not known.
@@ -175,15 +183,16 @@ fn notified(
     let runs = if args.warm_up { 2 } else { 1 };
     let mut status = 0;
     for round in 0..runs {
-        let filter = Known::new(native, &known, profile.as_ref(), args.args);
+        let mut filter = Known::new(native, &known, profile.as_ref(), args.args);
+        filter.ask_about(&args.marker);
         let compiled = callgate_compile::compile(&filter.ruleset).map_err(|e| e.to_string())?;
         let mut recorder = Recorder::new(run_id(), info(command_of(args), Method::Notify, native));
         recorder.leave_unwatched(filter.unwatched.iter().copied());
         let mut live = Live::new(Method::Notify);
+        let seen = |r: &Recorder| live.show(r);
+        let (watch, program) = (watch(args), compiled.program());
         let watched =
-            notify::record(&watch(args), compiled.program(), &mut recorder, &mut output, |r| {
-                live.show(r)
-            });
+            notify::record(&watch, program, &mut recorder, &mut output, seen, tell_of_left);
         live.end();
         let watched = match watched {
             Ok(watched) => watched,
@@ -214,7 +223,11 @@ fn notified(
 }
 
 fn watch(args: &Args) -> Watch<'_> {
-    Watch { command: &args.command, start_up: Duration::from_secs(u64::from(args.start_up)) }
+    Watch {
+        command: &args.command,
+        start_up: Duration::from_secs(u64::from(args.start_up)),
+        markers: &args.marker,
+    }
 }
 
 /// The status where the recording could not be written.

@@ -86,6 +86,8 @@ struct JsonRefusal<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     errno: Option<&'static str>,
     count: u64,
+    /// Whether callgate made it itself, on the way to the command; `from` is left out then.
+    starts_command: bool,
     /// Whether others of them had other arguments.
     varied: bool,
     by: JsonBy<'a>,
@@ -240,6 +242,7 @@ fn refusal<'a>(row: &'a Refusal, edit: &'a Result<Edit, String>) -> JsonRefusal<
         action: row.action.to_string(),
         errno: name,
         count: row.count,
+        starts_command: row.is_start,
         varied: row.varied,
         by: JsonBy {
             filter: row.by.filter.as_deref(),
