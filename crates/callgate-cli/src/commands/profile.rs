@@ -204,8 +204,9 @@ fn write(args: &Args, recording: &Recording, profile: &Profile) -> Result<String
             Err(Failure::Message(format!("nothing was written: {why}")))
         }
         Err(why) => in_other_words(profile, format).map_err(|_| {
-            // Without --args the only conditions are those on calls that were not recorded.
-            let hint = if args.args || args.no_siblings {
+            // Where nothing was narrowed, the only conditions are those on calls that were not
+            // recorded.
+            let hint = if profile.siblings.is_empty() || !profile.narrowed.is_empty() {
                 ""
             } else {
                 "; --no-siblings leaves out what was not recorded, such as `clone` without namespaces"
