@@ -3,8 +3,8 @@
 use clap::{Parser, Subcommand, builder::Styles, builder::styling::AnsiColor};
 
 use crate::commands::{
-    asm, caps, check, compile, convert, diff, disasm, doctor, dump, eval, explain, generate, lint,
-    merge, profile, record, run, syscall, why,
+    asm, caps, check, compile, convert, diff, disasm, doctor, dump, eval, explain, generate, hook,
+    lint, merge, profile, record, run, syscall, why,
 };
 
 const STYLES: Styles = Styles::styled()
@@ -53,6 +53,7 @@ pub enum Command {
     Eval(eval::Args),
     Merge(merge::Args),
     Record(record::Args),
+    Hook(hook::Args),
     Profile(profile::Args),
     Dump(dump::Args),
     Lint(lint::Args),

@@ -12,6 +12,7 @@ pub mod dump;
 pub mod eval;
 pub mod explain;
 pub mod generate;
+pub mod hook;
 pub mod lint;
 pub mod merge;
 pub mod profile;
@@ -92,6 +93,7 @@ pub fn dispatch(cli: Cli) -> ExitCode {
         Command::Why(args) => return why::main(args),
         Command::Dump(args) => return dump::main(args),
         Command::Record(args) => return record::main(args),
+        Command::Hook(args) => hook::main(args),
         Command::Profile(args) => profile::main(args),
         Command::Compile(args) => compile::main(args),
         Command::Check(args) => check::main(args),

@@ -4,20 +4,22 @@ mod asking;
 mod call;
 mod rule;
 mod site;
+mod subject;
 mod symbols;
 mod text;
 
 pub use self::{
     asking::asking,
     call::{Argument, Call, Known},
-    rule::DecidedBy,
+    rule::{DecidedBy, decide},
     site::{Place, Site},
-    text::{notes, part, row},
+    subject::{Returned, Subject},
+    text::{MEMORY_WAITED, notes, part, row},
 };
 
 use std::{
     collections::BTreeMap,
-    env, fs,
+    env,
     path::{Path, PathBuf},
 };
 
@@ -30,8 +32,8 @@ use crate::commands::run::filter::Ready;
 const MOST: usize = 1000;
 
 /// What a filter refuses.
-pub struct Refusals<'r> {
-    ready: &'r Ready,
+#[derive(Default)]
+pub struct Refusals {
     rows: Vec<Refusal>,
     places: BTreeMap<Key, usize>,
     /// How many were refused after there were [`MOST`] kinds.
@@ -77,41 +79,61 @@ pub enum Noticed<'t> {
     Allowed,
 }
 
-impl<'r> Refusals<'r> {
-    pub fn new(ready: &'r Ready) -> Refusals<'r> {
-        Refusals {
-            ready,
-            rows: Vec::new(),
-            places: BTreeMap::new(),
-            beyond: 0,
-            own_listener: None,
-            own: env::current_exe().ok(),
-            execs: false,
-        }
+impl Refusals {
+    /// Of a command that is about to be started.
+    pub fn of_command() -> Refusals {
+        Refusals { own: env::current_exe().ok(), ..Refusals::default() }
     }
 
     /// Takes a call down, while its thread waits.
-    pub fn notice(&mut self, notification: &Notification<'_>) -> Noticed<'_> {
-        let data = notification.data();
-        let executable = executable(notification);
-        let (action, by) = rule::decide(self.ready, data);
+    pub fn notice(&mut self, ready: &Ready, notification: &Notification<'_>) -> Noticed<'_> {
+        let executable = notification.executable();
+        let (action, by) = rule::decide(&ready.origin, &ready.target, notification.data());
         if action.runs_call() {
             self.own_listener.get_or_insert_with(|| executable.unwrap_or_default());
             return Noticed::Allowed;
         }
-        let call = Call::decode(data, notification);
+        let call = Call::decode(notification);
         let is_start = self.is_start(&call, executable.as_deref());
+        let place = self.add(notification, call, (action, by), is_start);
+        Noticed::Refused(action, place.and_then(|place| self.rows.get_mut(place)))
+    }
+
+    /// Takes a call down that has returned, and says in which row.
+    pub fn returned(
+        &mut self,
+        returned: &Returned<'_>,
+        verdict: (Action, DecidedBy),
+    ) -> Option<usize> {
+        self.add(returned, Call::decode(returned), verdict, false)
+    }
+
+    /// The very same call as the first of this row came again.
+    pub fn again(&mut self, place: usize) {
+        if let Some(row) = self.rows.get_mut(place) {
+            row.count += 1;
+        }
+    }
+
+    fn add(
+        &mut self,
+        subject: &dyn Subject,
+        call: Call,
+        (action, by): (Action, DecidedBy),
+        is_start: bool,
+    ) -> Option<usize> {
+        let (data, executable) = (subject.data(), subject.executable());
         let kinds = call.arguments.iter().map(|argument| argument.kind()).collect();
         let key = (data.arch, data.nr, kinds, by.text.clone(), executable.clone(), is_start);
         if let Some(&place) = self.places.get(&key) {
             let row = &mut self.rows[place];
             row.count += 1;
             row.varied |= row.call.to_string() != call.to_string();
-            return Noticed::Refused(action, Some(row));
+            return Some(place);
         }
         if self.rows.len() == MOST {
             self.beyond += 1;
-            return Noticed::Refused(action, None);
+            return None;
         }
         self.places.insert(key, self.rows.len());
         self.rows.push(Refusal {
@@ -119,15 +141,16 @@ impl<'r> Refusals<'r> {
             action,
             call,
             by,
-            site: Site::of(notification, executable.as_deref()),
+            // callgate's own code is no place that says anything of the command.
+            site: if is_start { None } else { Site::of(subject, executable.as_deref()) },
             executable,
             is_start,
             count: 1,
             varied: false,
-            caller: notification.caller().ok(),
+            caller: subject.caller(),
             approximation: None,
         });
-        Noticed::Refused(action, self.rows.last_mut())
+        Some(self.rows.len() - 1)
     }
 
     /// Whether a call is callgate's own, made on the way to the command.
@@ -166,10 +189,4 @@ impl Refusal {
     pub fn end(&self) -> End {
         self.caller.as_ref().map_or(End::Unknown, Caller::end)
     }
-}
-
-/// The program that calls.
-fn executable(notification: &Notification<'_>) -> Option<PathBuf> {
-    let path = fs::read_link(format!("/proc/{}/exe", notification.thread()?)).ok()?;
-    notification.is_waiting().then_some(path)
 }

@@ -1,9 +1,13 @@
-//! `callgate record --container`: running containers of runc, crun and Podman, found by their ids,
-//! their names and their folders.
+//! Containers of runc, crun and Podman: `callgate record --container` finds running ones by their
+//! ids, their names and their folders; `callgate hook` records them from their start.
 #![cfg(target_os = "linux")]
 
 #[path = "common/mod.rs"]
 mod common;
+#[path = "containers/hook.rs"]
+mod hook;
+#[path = "containers/why.rs"]
+mod why;
 
 use std::{
     fs,
@@ -44,17 +48,15 @@ fn ready(scratch: &Scratch, runtime: &str) -> bool {
     tried.status == 0
 }
 
-/// A program in a mount namespace of its own, in the scratch folder.
+/// A program in a mount namespace of its own, in the scratch folder, started by a shell script.
+fn apart(scratch: &Scratch, script: &str, line: &[&str]) -> Command {
+    let own = ["unshare", "--mount", "--propagation", "private", "sh", "-c", script, "sh"];
+    outside(scratch, &[&own, line].concat())
+}
+
+/// The same, where crun works.
 fn inside(scratch: &Scratch, line: &[&str]) -> Command {
-    let mut command = Command::new("unshare");
-    command
-        .args(["--mount", "--propagation", "private", "sh", "-c", WITHOUT_SECOND_TREE, "sh"])
-        .args(line)
-        .current_dir(scratch.path())
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(fs::File::create(scratch.join("stderr")).expect("the folder takes a file"));
-    command
+    apart(scratch, WITHOUT_SECOND_TREE, line)
 }
 
 fn run(scratch: &Scratch, command: &mut Command) {
@@ -191,25 +193,31 @@ fn a_container_of_crun_is_recorded_from_its_start() {
     }
 }
 
-#[test]
-fn a_container_of_podman_is_found_by_name_and_by_the_beginning_of_its_id() {
+/// Podman with a store of its own.
+fn podman(scratch: &Scratch, runtime: &str, line: &[&str]) -> Command {
     const CONFIGURATION: &str = "[containers]\n\
         default_ulimits = [\"nofile=1024:1024\", \"nproc=1024:1024\"]\n\
         [engine]\ncgroup_manager = \"cgroupfs\"\nevents_logger = \"none\"\n";
+    scratch.file("containers.conf", CONFIGURATION);
+    let (store, running) = (scratch.join("store"), scratch.join("running"));
+    let stores = ["podman", "--root", text(&store), "--runroot", text(&running)];
+    let line = [&stores[..], &["--runtime", runtime], line].concat();
+    // In each, what podman mounts in its store goes with the namespace.
+    let script = if runtime == "crun" { WITHOUT_SECOND_TREE } else { "exec \"$@\"" };
+    let mut command = apart(scratch, script, &line);
+    command.env("CONTAINERS_CONF", scratch.join("containers.conf"));
+    command
+}
+
+#[test]
+fn a_container_of_podman_is_found_by_name_and_by_the_beginning_of_its_id() {
     let scratch = Scratch::new();
     if !ready(&scratch, "podman") || !ready(&scratch, "crun") {
         return;
     }
     bundle(&scratch, "unused");
-    scratch.file("containers.conf", CONFIGURATION);
     let name = format!("callgate-record-{}", process::id());
-    let podman = |line: &[&str]| {
-        let (store, running) = (scratch.join("store"), scratch.join("running"));
-        let stores = ["podman", "--root", text(&store), "--runroot", text(&running)];
-        let mut command = inside(&scratch, &[&stores[..], &["--runtime", "crun"], line].concat());
-        command.env("CONTAINERS_CONF", scratch.join("containers.conf"));
-        command
-    };
+    let podman = |line: &[&str]| podman(&scratch, "crun", line);
     let rootfs = scratch.join("rootfs");
     let start = ["run", "--detach", "--name", &name, "--network", "none", "--cidfile", "id"];
     let started =

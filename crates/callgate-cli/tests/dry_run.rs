@@ -31,7 +31,7 @@ would be refused   mkdir(\"made\"*, 0777) kills the process  …2 times, not all
   by      p.json: refused by name (entry 0, p.json:4:5)
   from    …mkdir+0x…, through libc mkdir()
 note: * was read from the program's memory …
-note: 2 calls would have been refused
+note: 2 …calls would have been refused
 ",
     );
     assert!(scratch.join("made/too").is_dir());
@@ -40,7 +40,25 @@ note: 2 calls would have been refused
 #[test]
 fn nothing_refused_is_said() {
     let scratch = Scratch::new();
-    dry(&scratch, "exit 3").is(3, "", "note: nothing would have been refused\n");
+    dry(&scratch, "exit 3").is_like(3, "", "note: nothing would have been refused…\n");
+}
+
+#[test]
+fn calls_are_counted_where_the_kernel_can() {
+    let scratch = Scratch::new();
+    let tried = scratch.callgate(&["record", "--method", "ebpf", "-o", "try", "--", "true"]).run();
+    if tried.status != 0 {
+        common::skip(&format!("the number of calls is not tested: {}", tried.stderr.trim()));
+        return;
+    }
+    let made = |script: &str| -> u64 {
+        let stderr = dry(&scratch, script).stderr;
+        let number =
+            stderr.rsplit_once("refused in ").and_then(|(_, rest)| rest.split_once(" calls"));
+        number.expect(&stderr).0.parse().expect("it is a number")
+    };
+    let loops = |n| format!("i=0; while [ $i -lt {n} ]; do kill -0 $$; i=$((i + 1)); done");
+    assert_eq!(made(&loops(1500)) - made(&loops(500)), 1000);
 }
 
 #[test]

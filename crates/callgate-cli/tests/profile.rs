@@ -101,6 +101,23 @@ fn every_format_means_the_same() {
 }
 
 #[test]
+fn where_a_format_compares_no_arguments_the_way_out_is_told() {
+    let scratch = Scratch::new();
+    scratch.file("trace", format!("{TRACE}1 vfork() = 2\n"));
+    let record = ["record", "-o", "t.rec", "--from-strace", "trace", "--arch", "x86_64"];
+    scratch.callgate(&record).run();
+    let args = ["profile", "t.rec", "--runtime", "none", "--to", "systemd"];
+    scratch.callgate(&args).run().is_like(
+        2,
+        "",
+        "error: nothing was written: …compares arguments…; --no-siblings leaves out …\n",
+    );
+    let outcome = scratch.callgate(&[&args[..], &["--no-siblings"]].concat()).run();
+    assert_eq!(outcome.status, 0, "{}", outcome.stderr);
+    assert!(outcome.stdout.contains("vfork"));
+}
+
+#[test]
 fn a_default_can_be_chosen() {
     let scratch = Scratch::new();
     recorded(&scratch);

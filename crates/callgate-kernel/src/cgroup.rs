@@ -92,6 +92,28 @@ impl Cgroup {
         }
     }
 
+    /// Moves this process to the root of every tree of cgroups that is mounted whole, of either
+    /// version, so that it is in none that whoever started it may take away with all that is in it.
+    ///
+    /// # Errors
+    ///
+    /// The last one, when the process could not leave a tree; it has left the others. That takes
+    /// root.
+    pub fn leave_all() -> Result<(), CgroupError> {
+        let path = Path::new("/proc/self/mountinfo");
+        let mounts = fs::read_to_string(path)
+            .map_err(|error| CgroupError::at("read", path, (&error).into()))?;
+        let mut left = Ok(());
+        for root in roots(&mounts) {
+            let path = root.join("cgroup.procs");
+            // 0 is the writer itself.
+            if let Err(error) = fs::write(&path, "0") {
+                left = Err(CgroupError::at("written to", &path, (&error).into()));
+            }
+        }
+        left
+    }
+
     /// Its directory.
     pub fn path(&self) -> &Path {
         &self.path
@@ -198,6 +220,18 @@ fn place(group: &str, mounts: &str) -> Option<PathBuf> {
     })
 }
 
+/// Where whole trees of cgroups are mounted.
+fn roots(mounts: &str) -> Vec<PathBuf> {
+    let root = |line: &str| {
+        let (fields, file_system) = line.split_once(" - ")?;
+        let mut fields = fields.split(' ');
+        let (root, point) = (fields.nth(3)?, fields.next()?);
+        let kind = file_system.split(' ').next()?;
+        (root == "/" && matches!(kind, "cgroup" | "cgroup2")).then(|| PathBuf::from(point))
+    };
+    mounts.lines().filter_map(root).collect()
+}
+
 /// Why a cgroup cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CgroupError {
@@ -261,6 +295,15 @@ mod tests {
             Path::new("/sys/fs/cgroup/unified/user.slice/a.scope")
         );
         assert_eq!(place("5:pids:/\n"), None);
+    }
+
+    #[test]
+    fn whole_trees_of_both_versions_have_roots() {
+        let part = "32 29 0:28 /box /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu\n";
+        assert_eq!(
+            roots(&format!("{HYBRID}{part}29 1 0:25 / /proc rw - proc proc rw\n")),
+            ["/sys/fs/cgroup/pids", "/sys/fs/cgroup/unified"].map(PathBuf::from)
+        );
     }
 
     #[test]

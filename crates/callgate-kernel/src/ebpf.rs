@@ -35,8 +35,9 @@
 //!
 //! - Every call that a process in the scope begins, exactly, by executable, table and number.
 //! - Calls that were not entered, since a filter refused them or its supervisor answered, by their
-//!   error. A call for which a filter *kills* leaves no trace here, but in the audit log. Where
-//!   another thread puts a filter on this one (TSYNC), a refusal of the same call that the thread
+//!   error. A call for which a filter *kills* has no error; where the kernel ends the thread at once
+//!   (KILL_THREAD of one among several; before Linux 5.16 every kill) it leaves no trace here, but
+//!   in the audit log. Where another thread puts a filter on this one (TSYNC), a refusal of the same call that the thread
 //!   entered last is taken for an error of that call, once.
 //! - Errors of other calls.
 //! - Values of the arguments that [`ArgumentTable`] names, up to 16 one by one, the bits of others.
@@ -48,6 +49,7 @@
 
 mod assembler;
 mod btf;
+mod decode;
 mod error;
 mod facts;
 mod layout;
@@ -64,7 +66,7 @@ mod types;
 
 pub use self::error::Error;
 pub use self::facts::{
-    ArgumentValues, CallCount, CallResult, Event, Executable, ExecutableId, Losses, News,
+    ArgumentValues, CallCount, CallResult, Event, Executable, ExecutableId, Losses, News, Refused,
 };
 pub use self::recorder::{Recorder, RecorderOptions, Results, Scope};
 pub use self::table::ArgumentTable;

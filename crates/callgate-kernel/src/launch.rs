@@ -55,6 +55,8 @@ pub struct Launch {
     flags: u32,
     capabilities: CapPlan,
     no_new_privs: bool,
+    /// Called when the command has left others with its filter.
+    left: Option<fn()>,
 }
 
 /// A command that was started and has ended.
@@ -81,6 +83,7 @@ impl Launch {
             flags: 0,
             capabilities: CapPlan::keep(),
             no_new_privs: true,
+            left: None,
         }
     }
 
@@ -186,7 +189,7 @@ impl Launch {
         }
         let exec = self.exec()?;
         let report = Report::new().map_err(start)?;
-        let Launch { filter, flags, capabilities, no_new_privs, arguments } = self;
+        let Launch { filter, flags, capabilities, no_new_privs, arguments, left } = self;
         let filter = filter.transpose().map_err(|error| LaunchError::new(Kind::Filter(error)))?;
         let filter = filter.map(|program| (program, flags));
         let foreground = Foreground::enter().map_err(start)?;
@@ -201,7 +204,7 @@ impl Launch {
         };
         let pid = child::fork(&mut steps, &report).map_err(start)?;
         let command = arguments.into_iter().next().unwrap_or_default();
-        Ok(Started { pid, foreground, report, flags, command })
+        Ok(Started { pid, foreground, report, flags, command, left })
     }
 
     /// Everything that execve(2) needs.
@@ -240,6 +243,7 @@ struct Started {
     report: Report,
     flags: u32,
     command: OsString,
+    left: Option<fn()>,
 }
 
 impl Started {

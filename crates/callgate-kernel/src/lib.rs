@@ -15,6 +15,7 @@
 //! | catch the filters that a command loads | [`Launch::run_catching`] |
 //! | count the calls of a workload in the kernel | [`ebpf::Recorder`], [`Cgroup`], [`Launch::hold`] |
 //! | answer the calls that a filter asks about | [`Launch::run_notified`], [`Listener`] |
+//! | be asked to end, rather than ended | [`EndRequest`] |
 //! | learn which call was refused | [`AuditLog`] |
 //! | learn what this kernel and process can do | [`Features::probe`] |
 //!
@@ -41,7 +42,7 @@
 //! | `load` | the descriptor that a load returns |
 //! | `launch/report` | the page that parent and child share |
 //! | `launch/child` | fork, and what comes between it and exec |
-//! | `launch/signals` | signal sets, signalfd(2) |
+//! | `signals` | signal sets, signalfd(2) |
 //! | `ebpf/sys` | bpf(2) |
 //! | `ebpf/map` | memory that the kernel's programs write to |
 //! | `launch/notified` | the listener that a child leaves here |
@@ -58,6 +59,7 @@ mod capability_plan;
 mod cgroup;
 mod dump;
 pub mod ebpf;
+mod end_request;
 mod errno;
 mod features;
 mod launch;
@@ -67,6 +69,7 @@ mod outcome;
 mod privileges;
 mod ptrace;
 mod release;
+mod signals;
 mod status;
 mod strict;
 mod sys;
@@ -75,6 +78,7 @@ pub use crate::audit::{AuditLog, SeccompRecord, audit_enabled};
 pub use crate::capability_plan::{CapError, CapPlan, ExecRule};
 pub use crate::cgroup::{Cgroup, CgroupError};
 pub use crate::dump::{DumpError, DumpedFilter, ThreadGroup, filters_of, threads_of};
+pub use crate::end_request::EndRequest;
 pub use crate::errno::Errno;
 pub use crate::features::{
     Cgroups, Features, Probe, ProcessFeatures, SeccompFeatures, Setting, SystemFeatures,

@@ -27,6 +27,7 @@ fn main() {
         ("int_0x80_and_x32_are_counted_by_their_tables", tables),
         ("threads_children_and_execs_are_counted", families),
         ("calls_that_a_filter_refuses_are_told_from_errors", refusals),
+        ("each_refused_call_is_told_with_its_registers", told),
         ("a_supervised_or_trapped_call_has_no_error_and_no_entry", trapped),
         ("results_can_wait_for_a_filter_and_what_is_missed_is_said", late_results),
         ("an_inherited_filter_is_seen_by_who_waits_for_one", inherited_filter),
@@ -38,6 +39,7 @@ fn main() {
         ("short_lived_processes_are_all_counted", short_lived),
         ("executables_have_their_paths_after_they_have_ended", paths),
         ("a_running_tree_is_found_with_its_children", running_tree),
+        ("who_gets_the_number_of_a_process_of_the_tree_is_not_counted", reused_numbers),
         ("what_a_daemon_does_after_the_command_is_counted", daemon),
         ("a_full_ring_loses_moments_and_nothing_else", full_ring),
         ("a_killed_recorder_leaves_nothing", killed),
@@ -250,6 +252,45 @@ fn refusals() {
     }
 }
 
+fn told() {
+    let calls = Calls::new();
+    for by in [By::Cgroup, By::Tree] {
+        let command = calls.command("refused 13 killed 1 killed 2 missing 5 odd 2");
+        let (mut recorded, outcome) = record(by, &ArgumentTable::new(), &command, |options| {
+            *options = options.clone().refusals();
+        });
+        assert_eq!(outcome, Outcome::Exited(7));
+        let refused = recorded.recorder.refused();
+        let of = |call: &str| {
+            let number = Abi::X86_64.number(call).unwrap();
+            refused.iter().filter(move |refused| refused.data.nr == number).collect::<Vec<_>>()
+        };
+        let getpgid = of("getpgid");
+        assert_eq!(getpgid.len(), 3, "{refused:?}");
+        for call in getpgid {
+            let errno = -i64::from(libc::EACCES);
+            assert_eq!((call.result, call.entered, call.data.args[0]), (errno, false, 0));
+            assert_eq!(call.data.arch, Abi::X86_64.audit());
+            assert!(call.process > 0 && call.data.instruction_pointer > 0);
+            assert!(call.stack_pointer > 0 && call.stack.iter().any(|word| *word > 0));
+        }
+        // Killed: the call returns to nobody, with its own number for a result.
+        let getsid = of("getsid");
+        assert_eq!(getsid.len(), 2, "{refused:?}");
+        let getsid_memory = &getsid[0].memory;
+        for call in &getsid {
+            assert_eq!(call.data.args, [4711, 2, 3, 4, 5, 6]);
+            assert_eq!((call.result, call.entered), (i64::from(call.data.nr.0), false));
+        }
+        // An error is told once.
+        let rmdir = of("rmdir");
+        assert_eq!((rmdir.len(), rmdir[0].entered), (1, true), "{refused:?}");
+        assert!(rmdir[0].memory[0].starts_with(b"/nowhere\0"), "{refused:?}");
+        assert!(getsid_memory.iter().all(Vec::is_empty), "numbers are no addresses");
+        assert!(refused.iter().all(|call| call.data.nr.0 != 100_000), "nobody refused it");
+    }
+}
+
 fn trapped() {
     let recorded = Calls::new().record(By::Cgroup, &ArgumentTable::new(), "trapped");
     assert_eq!(recorded.count(Abi::X86_64, "getsid"), 0);
@@ -437,6 +478,44 @@ fn running_tree() {
     assert!(recorder.losses().is_none());
     let gone = RecorderOptions::new(Scope::Tree(pid)).start();
     assert!(gone.is_err_and(|error| error.to_string().contains(&pid.to_string())));
+}
+
+fn reused_numbers() {
+    const LAST: &str = "/proc/sys/kernel/ns_last_pid";
+    let calls = Calls::new();
+    // One that is there when the recorder begins, and one that comes later.
+    let script = "sleep 600 & echo $!; wait; (:) & echo $!; wait; echo; read line";
+    let mut tree = Command::new("sh")
+        .args(["-c", script])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(tree.stdout.take().unwrap()).lines();
+    let mut number = || lines.next().unwrap().unwrap().parse::<i32>();
+    let first = number().unwrap();
+    let recorder = start(&RecorderOptions::new(Scope::Tree(tree.id().cast_signed())));
+    // SAFETY: plain numbers; the shell has not waited for anything else, so it is its child's.
+    assert_eq!(unsafe { libc::kill(first, libc::SIGKILL) }, 0);
+    let second = number().unwrap();
+    assert!(number().is_err());
+    for gone in [first, second] {
+        let reused = (0..500).any(|_| {
+            if std::fs::write(LAST, (gone - 1).to_string()).is_err() {
+                skip("the next number of a process cannot be chosen here");
+            }
+            let mut other = Command::new(&calls.program).args(["getpgid", "9"]).spawn().unwrap();
+            other.wait().unwrap();
+            other.id().cast_signed() == gone
+        });
+        if !reused {
+            skip("others are too quick to take a number that is free");
+        }
+    }
+    assert_eq!(count(&recorder, Abi::X86_64, Abi::X86_64.number("getpgid").unwrap()), 0);
+    assert!(recorder.losses().is_none());
+    drop(tree.stdin.take());
+    tree.wait().unwrap();
 }
 
 fn daemon() {

@@ -27,6 +27,8 @@ pub struct Container {
     /// Whether it is made and not started yet (`runc create`, `podman init`): then its start is
     /// still to come.
     pub is_waiting: bool,
+    /// The folder with its configuration, `config.json`, where its runtime says which that is.
+    pub bundle: Option<PathBuf>,
     /// Its folder in the version 2 tree, or why that cannot be used.
     pub cgroup: Result<PathBuf, String>,
 }
@@ -99,7 +101,7 @@ pub fn find(name: &str) -> Result<Container, ContainerError> {
     match groups.pop_first() {
         Some((id, init)) if groups.is_empty() => {
             let cgroup = group::of(init, &id);
-            Ok(Container { id, init, is_waiting: false, cgroup })
+            Ok(Container { id, init, is_waiting: false, bundle: None, cgroup })
         }
         Some((id, _)) => Err(error(name, Kind::Several(groups.into_keys().chain([id]).collect()))),
         None if !ended.is_empty() => {
@@ -109,10 +111,16 @@ pub fn find(name: &str) -> Result<Container, ContainerError> {
     }
 }
 
+/// A container that a runtime has made and not started yet, as it tells its hooks: by its id and its
+/// first process.
+pub fn made(id: String, init: i32) -> Container {
+    Container { cgroup: group::of(init, &id), id, init, is_waiting: true, bundle: None }
+}
+
 impl From<State> for Container {
     fn from(state: State) -> Container {
-        let cgroup = group::of(state.init, &state.id);
-        Container { is_waiting: state.is_waiting(), id: state.id, init: state.init, cgroup }
+        let (is_waiting, bundle) = (state.is_waiting(), state.bundle);
+        Container { is_waiting, bundle, ..made(state.id, state.init) }
     }
 }
 

@@ -6,14 +6,13 @@ mod ticker;
 use std::{
     fmt,
     io::{self, Write},
-    os::fd::AsFd,
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
     path::Path,
-    thread,
     time::{Duration, Instant},
 };
 
 use callgate_kernel::{
-    Cgroup, Finished, Launch, LaunchError,
+    Cgroup, EndRequest, Finished, Launch, LaunchError,
     ebpf::{self, ArgumentTable, RecorderOptions, Scope},
 };
 use callgate_syscalls::Abi;
@@ -23,7 +22,7 @@ use rustix::{
 };
 
 use self::{feed::Feed, ticker::Ticker};
-use crate::{End, Recorder, choice, notify::Watch, values};
+use crate::{End, Marker, Recorder, choice, notify::Watch, values};
 
 /// How a run ended.
 #[derive(Debug)]
@@ -96,10 +95,11 @@ pub enum Moment {
 }
 
 /// Runs a command and records what it and all that it starts call, into `out` too as it becomes
-/// known; `seen` is told now and then, and `tell` where the run is. The command is put in a cgroup of its own, and stays in it;
-/// where that can't be made, its process tree is followed.
+/// known; `seen` is told now and then, and `tell` where the run is. All that descends from the
+/// command is recorded, whatever cgroups it is moved to.
 ///
-/// When the command has ended and has left others running, they are recorded to their end.
+/// The command begins in a cgroup of its own, where one can be made. When it has ended and has left
+/// others running there, they are recorded to their end, or until this program is asked to end.
 ///
 /// # Errors
 ///
@@ -113,9 +113,9 @@ pub fn record(
 ) -> Result<Counted, CountError> {
     let held = Launch::new(watch.command).keep_privileges().hold()?;
     let cgroup = Cgroup::create().and_then(|cgroup| cgroup.add(held.pid()).map(|()| cgroup)).ok();
-    let scope = cgroup.as_ref().map_or(Scope::Tree(held.pid()), Scope::Cgroup);
     let table = table();
-    let counters = RecorderOptions::new(scope)
+    // A container runtime moves what it starts to another cgroup: who was forked by whom says more.
+    let counters = RecorderOptions::new(Scope::Tree(held.pid()))
         .arguments(&table)
         .launched(held.pid())
         .start()
@@ -125,7 +125,7 @@ pub fn record(
     // After the fork, and with this thread's mask of signals: they are the command's.
     let ticker = Ticker::start(TICK).map_err(wait)?;
     tell(Moment::Begun);
-    let mut feed = Feed::new(counters, watch.start_up);
+    let mut feed = Feed::new(counters, watch.start_up, watch.markers).launched();
     let mut unwritten = recorder.flush(out).err();
     let mut step = |ticked: bool| {
         let news = feed.events(recorder);
@@ -140,9 +140,10 @@ pub fn record(
     let finished = held.run(&[ready.as_fd(), ticker.descriptor()], || step(ticker.has_ticked()))?;
     let after = |cgroup: &Cgroup| cgroup.is_populated().unwrap_or(false);
     if let Some(cgroup) = cgroup.as_ref().filter(|cgroup| after(cgroup)) {
+        // The command has ended, so signals are this program's again.
+        let mut end = EndRequest::watch().map_err(|errno| wait(io::Error::other(errno)))?;
         tell(Moment::Waiting);
-        while after(cgroup) {
-            thread::sleep(TICK);
+        while after(cgroup) && !end.has_come_within(TICK) {
             step(true);
         }
     }
@@ -162,8 +163,8 @@ pub enum Running<'a> {
     /// The processes of a cgroup and of those below it, until there are none.
     Cgroup(&'a Path),
     /// A container that its runtime has made and not started: its cgroup, or else its first process
-    /// and what that starts. What the runtime's own threads do in it until they execute the command
-    /// is not the container's, and not recorded.
+    /// and what that starts. What the runtime itself does in it is not the container's, and not
+    /// recorded: until it executes the command, and when it brings a further one in from outside.
     Made {
         /// The first process.
         init: i32,
@@ -172,68 +173,69 @@ pub enum Running<'a> {
     },
 }
 
-/// Records what runs already, from now on to its end or for a time, into `out` too as it becomes
-/// known; `seen` is told now and then. All of it counts as running.
+/// What is to be recorded of what runs already.
+#[derive(Clone, Copy, Debug)]
+pub struct Attach<'a> {
+    running: Running<'a>,
+    markers: &'a [Marker],
+    time: Option<Duration>,
+}
+
+impl<'a> Attach<'a> {
+    /// All that this calls from now on.
+    pub fn new(running: Running<'a>) -> Attach<'a> {
+        Attach { running, markers: &[], time: None }
+    }
+
+    /// In phases that these part.
+    #[must_use]
+    pub fn markers(mut self, markers: &'a [Marker]) -> Attach<'a> {
+        self.markers = markers;
+        self
+    }
+
+    /// For no longer than this.
+    #[must_use]
+    pub fn at_most(mut self, time: Duration) -> Attach<'a> {
+        self.time = Some(time);
+        self
+    }
+}
+
+/// Records what runs already, from now on to its end, for a time, or until `end` has come, into `out`
+/// too as it becomes known; `seen` is told as soon as the kernel counts, and now and then. All of
+/// it counts as running, up to a marker.
 ///
-/// The recording has an end at every look, so that it is whole when this process is ended by a
-/// signal.
+/// The recording has an end at every look, so that it is whole when this process is killed.
 ///
 /// # Errors
 ///
 /// There is no such process or cgroup, or the kernel does not take the programs.
 pub fn attach(
-    running: Running<'_>,
-    time: Option<Duration>,
+    attach: Attach<'_>,
+    end: &mut EndRequest,
     recorder: &mut Recorder,
     out: &mut impl Write,
     mut seen: impl FnMut(&Recorder),
 ) -> Result<Option<io::Error>, CountError> {
     /// How often a look that brought nothing is written down.
     const REST: Duration = Duration::from_secs(10);
-    let missing = |error: io::Error| CountError(Kind::Wait(error));
-    let (process, path, made) = match running {
-        Running::Process(number) => (Some(number), None, None),
-        Running::Cgroup(path) => (None, Some(path), None),
-        Running::Made { init, cgroup: Some(path) } => (None, Some(path), Some(init)),
-        Running::Made { init, cgroup: None } => (Some(init), None, Some(init)),
-    };
-    let hold = |number| -> Result<_, CountError> {
-        let pid = Pid::from_raw(number).ok_or_else(|| missing(io::ErrorKind::NotFound.into()))?;
-        let held = pidfd_open(pid, PidfdFlags::empty()).map_err(|e| missing(e.into()))?;
-        Ok((number, held))
-    };
-    let process = process.map(hold).transpose()?;
-    let open =
-        |path| Cgroup::open(path).map_err(|error| missing(io::Error::other(error.to_string())));
-    let cgroup = path.map(open).transpose()?;
-    let scope = match (&process, &cgroup) {
-        (Some((number, _)), _) => Scope::Tree(*number),
-        (_, Some(cgroup)) => Scope::Cgroup(cgroup),
-        (None, None) => return Err(missing(io::ErrorKind::NotFound.into())),
-    };
+    let watched = Watched::find(attach)?;
     let table = table();
-    let mut options = RecorderOptions::new(scope).arguments(&table);
-    if let Some(init) = made {
+    let mut options = RecorderOptions::new(watched.scope()).arguments(&table);
+    if let Running::Made { init, .. } = attach.running {
         options = options.launched(init);
     }
     let counters = options.start().map_err(|error| CountError(Kind::Start(error)))?;
-    let mut feed = Feed::new(counters, Duration::ZERO);
-    let tick = Timespec::try_from(TICK).map_err(|error| missing(io::Error::other(error)))?;
-    let began = Instant::now();
-    let mut written = began;
+    let mut feed = Feed::new(counters, Duration::ZERO, attach.markers);
+    if matches!(attach.running, Running::Made { .. }) {
+        feed = feed.without_runtime();
+    }
+    let mut written = Instant::now();
     let mut unwritten = recorder.flush(out).err();
+    seen(recorder);
     loop {
-        let over = match (&process, &cgroup) {
-            (Some((_, held)), _) => {
-                let mut fds = [PollFd::new(held, PollFlags::IN)];
-                poll(&mut fds, Some(&tick)).is_ok_and(|ready| ready > 0)
-            }
-            (_, cgroup) => {
-                thread::sleep(TICK);
-                !cgroup.as_ref().is_some_and(|cgroup| cgroup.is_populated().unwrap_or(false))
-            }
-        };
-        let over = over || time.is_some_and(|time| began.elapsed() >= time);
+        let over = watched.is_over_after_a_tick(end, None);
         let news = feed.events(recorder);
         feed.counts(recorder);
         if over {
@@ -248,6 +250,85 @@ pub fn attach(
         if over {
             return Ok(unwritten);
         }
+    }
+}
+
+/// Watches what runs already for calls that are refused, from now on to its end, for a time, or
+/// until `end` has come. `look` is given the kernel's recorder as soon as there is something, at
+/// least four times a second, and at the end, which it is told.
+///
+/// # Errors
+///
+/// There is no such process or cgroup, or the kernel does not take the programs.
+pub fn refusals(
+    attach: Attach<'_>,
+    end: &mut EndRequest,
+    mut look: impl FnMut(&mut ebpf::Recorder, bool),
+) -> Result<(), CountError> {
+    /// Some 16,000 refusals.
+    const RING: u32 = 4 << 20;
+    let watched = Watched::find(attach)?;
+    let mut counters = RecorderOptions::new(watched.scope())
+        .refusals()
+        .ring_size(RING)
+        .start()
+        .map_err(|error| CountError(Kind::Start(error)))?;
+    look(&mut counters, false);
+    loop {
+        let over = watched.is_over_after_a_tick(end, Some(counters.descriptor()));
+        look(&mut counters, over);
+        if over {
+            return Ok(());
+        }
+    }
+}
+
+/// What is watched, held so that it cannot become another.
+struct Watched {
+    process: Option<(i32, OwnedFd)>,
+    cgroup: Option<Cgroup>,
+    until: Option<Instant>,
+}
+
+impl Watched {
+    fn find(attach: Attach<'_>) -> Result<Watched, CountError> {
+        let missing = |error: io::Error| CountError(Kind::Wait(error));
+        let (process, cgroup) = match attach.running {
+            Running::Process(init) | Running::Made { init, cgroup: None } => {
+                let pid =
+                    Pid::from_raw(init).ok_or_else(|| missing(io::ErrorKind::NotFound.into()))?;
+                let held = pidfd_open(pid, PidfdFlags::empty()).map_err(|e| missing(e.into()))?;
+                (Some((init, held)), None)
+            }
+            Running::Cgroup(path) | Running::Made { cgroup: Some(path), .. } => {
+                let cgroup = Cgroup::open(path);
+                (None, Some(cgroup.map_err(|error| missing(io::Error::other(error.to_string())))?))
+            }
+        };
+        let until = attach.time.and_then(|time| Instant::now().checked_add(time));
+        Ok(Watched { process, cgroup, until })
+    }
+
+    fn scope(&self) -> Scope<'_> {
+        match &self.cgroup {
+            Some(cgroup) => Scope::Cgroup(cgroup),
+            // One of the two is there.
+            None => Scope::Tree(self.process.as_ref().map_or(0, |(number, _)| *number)),
+        }
+    }
+
+    /// Waits for a tick, or less when there is something at `ready`, and says whether all is over.
+    fn is_over_after_a_tick(&self, end: &mut EndRequest, ready: Option<BorrowedFd<'_>>) -> bool {
+        let process = self.process.as_ref().map(|(_, held)| held);
+        let mut fds = vec![PollFd::new(&*end, PollFlags::IN)];
+        fds.extend(process.map(|held| PollFd::new(held, PollFlags::IN)));
+        fds.extend(ready.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)));
+        // What ended a wait is asked for below; one that failed is over at once.
+        let _ = poll(&mut fds, Timespec::try_from(TICK).ok().as_ref());
+        let ended = process.is_some() && fds.get(1).is_some_and(|fd| !fd.revents().is_empty());
+        let empty =
+            self.cgroup.as_ref().is_some_and(|group| !group.is_populated().unwrap_or(false));
+        ended || empty || self.until.is_some_and(|until| Instant::now() >= until) || end.has_come()
     }
 }
 

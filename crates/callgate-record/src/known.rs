@@ -6,7 +6,7 @@ use callgate_bpf::{Action, SyscallNr};
 use callgate_policy::{AbiRules, Rule, Ruleset};
 use callgate_syscalls::Abi;
 
-use crate::{Call, Recording, profile::Narrowing};
+use crate::{Call, Marker, Recording, profile::Narrowing};
 
 /// The rules of a run that is recorded incrementally: what is known passes at full speed, and
 /// only the unknown is asked about.
@@ -62,6 +62,16 @@ impl Known {
         }
         let ruleset = Ruleset { abis: tables, other: Action::UserNotif, flags: Vec::new() };
         Known { ruleset, unwatched }
+    }
+
+    /// Asks about the calls of these markers too, so that their moment is known.
+    pub fn ask_about(&mut self, markers: &[Marker]) {
+        let known = |abi, number| !markers.iter().any(|marker| marker.is(Call { abi, number }));
+        for table in &mut self.ruleset.abis {
+            let abi = table.abi;
+            table.rules.retain(|&number, _| known(abi, number));
+        }
+        self.unwatched.retain(|call| known(call.abi, call.number));
     }
 }
 
@@ -131,6 +141,14 @@ mod tests {
         let getpid = SeccompData::new(Abi::X86.audit(), Abi::X86.number("getpid").unwrap());
         assert_eq!(known.ruleset.decide(&getpid).0, Action::UserNotif);
         assert_eq!(known.unwatched.len(), 2);
+    }
+
+    #[test]
+    fn a_marker_is_asked_about() {
+        let mut known = Known::new(Abi::X86_64, &recording(), None, false);
+        known.ask_about(&["getpid".parse().unwrap()]);
+        assert!(asks(&known, "getpid", 0) && !asks(&known, "socket", 16));
+        assert_eq!(known.unwatched.len(), 1);
     }
 
     #[test]

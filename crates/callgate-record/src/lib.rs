@@ -31,6 +31,7 @@ pub mod container;
 pub mod ebpf;
 mod format;
 mod known;
+mod marker;
 pub mod method;
 #[cfg(target_os = "linux")]
 pub mod notify;
@@ -44,6 +45,7 @@ mod words;
 pub use crate::{
     format::{FORMAT_VERSION, FormatError, Reading},
     known::Known,
+    marker::{Marker, MarkerError},
     recorder::{Arguments, Observation, Recorder},
     recording::{Call, End, Fact, Key, Phase, Recording, Run, RunId, RunInfo},
     values::{Choice, Values, choice},

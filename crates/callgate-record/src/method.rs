@@ -31,10 +31,22 @@ impl fmt::Display for Method {
     }
 }
 
+/// Whether this kernel takes the programs of eBPF from this process: tried, on this process itself.
+///
+/// # Errors
+///
+/// What it lacks.
+#[cfg(target_os = "linux")]
+pub fn ebpf_works() -> Result<(), String> {
+    use callgate_kernel::ebpf::{RecorderOptions, Scope};
+
+    let own = std::process::id().cast_signed();
+    let recorder = RecorderOptions::new(Scope::Tree(own)).start();
+    recorder.map(drop).map_err(|error| error.to_string())
+}
+
 /// Whether this kernel can record by user notification, as far as its version tells.
 ///
-/// Whether it takes eBPF programs is only known when they are loaded: [`crate::ebpf::record`] says
-/// so before the command has begun.
 ///
 /// # Errors
 ///

@@ -2,18 +2,23 @@
 //! answer is always that it runs. It takes no privilege.
 
 use std::{
+    collections::BTreeSet,
     env,
     ffi::OsString,
     fs, io,
     io::Write,
+    os::unix::fs::MetadataExt,
     time::{Duration, Instant},
 };
 
 use callgate_bpf::Program;
-use callgate_kernel::{Answer, Launch, LaunchError, Notification, NotifiedFinished, has_sys_admin};
-use callgate_syscalls::Abi;
+use callgate_kernel::{
+    Answer, Launch, LaunchError, Notification, NotifiedFinished, has_sys_admin, no_new_privs,
+};
+use callgate_syscalls::{Abi, abi_of};
+use rustix::fs::getxattr;
 
-use crate::{Arguments, End, Observation, Phase, Recorder};
+use crate::{Arguments, Call, End, Marker, Observation, Phase, Recorder, marker::Ahead};
 
 /// What is to be watched.
 #[derive(Clone, Copy, Debug)]
@@ -23,6 +28,8 @@ pub struct Watch<'a> {
     pub command: &'a [OsString],
     /// How long the program starts.
     pub start_up: Duration,
+    /// What begins further phases.
+    pub markers: &'a [Marker],
 }
 
 /// How a run ended.
@@ -39,10 +46,12 @@ pub struct Watched {
 const FLUSH: Duration = Duration::from_secs(1);
 
 /// Runs a command and records what its filter asks about, into `out` too as it becomes known;
-/// `seen` is told after each call. The filter is that of [`Known`](crate::Known), compiled. A recording that cannot be written stops no call.
+/// `seen` is told after each call, and `left` called when the command has ended and has left others
+/// running, which are recorded to their end. The filter is that of [`Known`](crate::Known), compiled. A recording that cannot be written stops no call.
 ///
 /// Where the caller has CAP_SYS_ADMIN the command keeps its privileges; else it gets
-/// no_new_privs, without which the kernel takes no filter: then setuid programs gain nothing.
+/// no_new_privs, without which the kernel takes no filter: then setuid programs gain nothing, and
+/// the recording says so.
 ///
 /// # Errors
 ///
@@ -53,24 +62,31 @@ pub fn record(
     recorder: &mut Recorder,
     out: &mut impl Write,
     mut seen: impl FnMut(&Recorder),
+    left: fn(),
 ) -> Result<Watched, LaunchError> {
-    let mut launch = Launch::new(watch.command).filter(filter);
+    let mut launch = Launch::new(watch.command).filter(filter).when_left(left);
     if has_sys_admin().unwrap_or(false) {
         launch = launch.keep_privileges();
     }
+    let mut unraised = Unraised::new();
     let start = Instant::now();
     let mut flushed = start;
     let mut names = Names::new();
     let mut unwritten = recorder.flush(out).err();
-    recorder.enter(Phase::StartUp);
+    let mut ahead = Ahead::new(watch.markers);
+    let mut phase = Phase::StartUp;
     let finished = launch.run_notified(|call| {
         let now = start.elapsed();
-        if now >= watch.start_up {
-            recorder.enter(Phase::Running);
+        if phase == Phase::StartUp && now >= watch.start_up {
+            phase = Phase::Running;
         }
+        recorder.enter(phase.clone());
         let executable = names.executable(call);
         if executable.is_none() && call.is_waiting() {
             recorder.lose("executables that could not be read", 1);
+        }
+        if call.thread().is_some_and(|thread| unraised.is_new(thread)) {
+            recorder.lose(UNRAISED, 1);
         }
         let data = call.data();
         let new = recorder.observe(&Observation {
@@ -83,6 +99,10 @@ pub fn record(
             refused: false,
             at: u64::try_from(now.as_millis()).ok(),
         });
+        let call = abi_of(data.arch, data.nr).map(|abi| Call { abi, number: data.nr });
+        if let Some(next) = call.and_then(|call| ahead.pass(call)) {
+            phase = next;
+        }
         if new || flushed.elapsed() >= FLUSH {
             unwritten = recorder.flush(out).err();
             flushed = Instant::now();
@@ -101,6 +121,40 @@ pub fn record(
         unwritten = None;
     }
     Ok(Watched { finished, unwritten })
+}
+
+/// The recording of an ordinary user takes no_new_privs, under which these run without it.
+const UNRAISED: &str = "what setuid programs do with their privilege, which they do not gain here \
+                        (they do when root records)";
+
+/// Programs that would have gained privilege, were it not for the filter.
+struct Unraised {
+    /// Whether this recording keeps it from them.
+    keeps: bool,
+    /// By device and inode.
+    seen: BTreeSet<(u64, u64)>,
+}
+
+impl Unraised {
+    fn new() -> Unraised {
+        // Where no_new_privs was set before, nothing changes for the command.
+        let keeps = !has_sys_admin().unwrap_or(false) && !no_new_privs().unwrap_or(false);
+        Unraised { keeps, seen: BTreeSet::new() }
+    }
+
+    /// Whether what this thread executes is such a program, seen for the first time.
+    fn is_new(&mut self, thread: i32) -> bool {
+        /// `S_ISUID` and `S_ISGID` of `inode(7)`, and what the kernel keeps file capabilities in.
+        const RAISING: u32 = 0o6000;
+        const CAPABILITIES: &str = "security.capability";
+        if !self.keeps {
+            return false;
+        }
+        let path = format!("/proc/{thread}/exe");
+        let Ok(file) = fs::metadata(&path) else { return false };
+        self.seen.insert((file.dev(), file.ino()))
+            && (file.mode() & RAISING != 0 || getxattr(&path, CAPABILITIES, &mut [0u8; 64]).is_ok())
+    }
 }
 
 /// Whose calls they are.

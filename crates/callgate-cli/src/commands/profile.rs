@@ -11,7 +11,7 @@ use callgate_policy::{
     formats::{self, Format},
 };
 use callgate_record::{
-    Recording,
+    Call, Phase, Recording,
     profile::{
         self, Options, Profile,
         base::{Base, Runtime},
@@ -50,6 +50,7 @@ Exit status: 0 the profile was written, 2 error.
 Examples:
   callgate profile web.rec -o web.json
   callgate profile run1.rec run2.rec --args --runtime crun --no-new-privileges --no-exec
+  callgate profile web.rec --phase after:serving --runtime none -o serving.json
   callgate profile web.rec --default kill --to docker -o web.json";
 
 /// Make a profile of recordings
@@ -59,6 +60,11 @@ pub struct Args {
     /// Recordings; what any has is permitted
     #[arg(required = true, value_name = "RECORDING")]
     recordings: Vec<PathBuf>,
+
+    /// Only what was called in this phase: `start-up`, `running`, or `after:NAME` from a marker on;
+    /// may be repeated
+    #[arg(long, value_name = "PHASE", value_parser = parse_phase)]
+    phase: Vec<Phase>,
 
     /// Write to this file, which appears whole or not at all [default: standard output]
     #[arg(short, long, value_name = "FILE")]
@@ -118,6 +124,9 @@ pub fn main(args: Args) -> Result<Answer, Failure> {
     for path in &args.recordings {
         recording.merge(&record::read(path)?);
     }
+    if !args.phase.is_empty() {
+        recording = of_phases(recording, &args.phase)?;
+    }
     let runtime = match args.runtime {
         RuntimeName::Any => Some(Runtime::Any),
         RuntimeName::Runc => Some(Runtime::Runc),
@@ -153,6 +162,37 @@ pub fn main(args: Args) -> Result<Answer, Failure> {
     Ok(Answer::Yes)
 }
 
+/// What a recording has of these phases. A run that never was in one says nothing about it.
+fn of_phases(mut recording: Recording, phases: &[Phase]) -> Result<Recording, Failure> {
+    let all: BTreeSet<Phase> = recording.facts().map(|(_, key, _)| key.phase.clone()).collect();
+    if let Some(phase) = phases.iter().find(|phase| !all.contains(phase)) {
+        let all: Vec<String> = all.iter().map(Phase::to_string).collect();
+        return Err(Failure::Message(format!(
+            "no run was in the phase `{}`; the recorded ones: {}",
+            phase.to_string().escape_debug(),
+            report::printable_name(&all.join(", "))
+        )));
+    }
+    for run in recording.runs.values_mut() {
+        run.facts.retain(|key, _| phases.contains(&key.phase));
+    }
+    recording.runs.retain(|_, run| !run.facts.is_empty());
+    let seen = recording.calls();
+    let passed = |call: &Call| recording.runs.values().all(|run| run.unwatched.contains(call));
+    let unwatched: BTreeSet<Call> =
+        recording.runs.values().flat_map(|run| &run.unwatched).copied().collect();
+    let unknown: Vec<Call> =
+        unwatched.into_iter().filter(|call| !seen.contains(call) && passed(call)).collect();
+    if !unknown.is_empty() {
+        report::warning(format!(
+            "{} may be missing, which every run of this phase let pass without looking, since earlier recordings knew them: {}; record once into a new file",
+            plural(unknown.len(), "call"),
+            stability::names(unknown.into_iter())
+        ));
+    }
+    Ok(recording)
+}
+
 /// The text, proved; where the format has no words for the profile as it is, its meaning in
 /// the format's own words.
 fn write(args: &Args, recording: &Recording, profile: &Profile) -> Result<String, Failure> {
@@ -172,8 +212,16 @@ fn write(args: &Args, recording: &Recording, profile: &Profile) -> Result<String
         Err(why) if profile.policy.dialect.is_some() => {
             Err(Failure::Message(format!("nothing was written: {why}")))
         }
-        Err(why) => in_other_words(profile, format)
-            .map_err(|_| Failure::Message(format!("nothing was written: {why}"))),
+        Err(why) => in_other_words(profile, format).map_err(|_| {
+            // Where nothing was narrowed, the only conditions are those on calls that were not
+            // recorded.
+            let hint = if profile.siblings.is_empty() || !profile.narrowed.is_empty() {
+                ""
+            } else {
+                "; --no-siblings leaves out what was not recorded, such as `clone` without namespaces"
+            };
+            Failure::Message(format!("nothing was written: {why}{hint}"))
+        }),
     }
 }
 
@@ -285,6 +333,10 @@ fn parse_format(name: &str) -> Result<&'static Format, String> {
         let known: Vec<&str> = formats::ALL.iter().map(|format| format.name).collect();
         format!("not a format; known: {}", known.join(", "))
     })
+}
+
+fn parse_phase(word: &str) -> Result<Phase, String> {
+    word.parse().map_err(|()| "not a phase; known: start-up, running, after:NAME".to_owned())
 }
 
 fn parse_default(word: &str) -> Result<Action, String> {

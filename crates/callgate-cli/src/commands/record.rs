@@ -12,9 +12,12 @@ mod summary;
 
 use std::{ffi::OsString, path::PathBuf, process::ExitCode};
 
+use callgate_record::Marker;
 use callgate_syscalls::Abi;
 use clap::{Args as ClapArgs, ValueEnum};
 
+#[cfg(target_os = "linux")]
+pub use self::command::{info, run_id};
 pub use self::file::read;
 use crate::{report, target::parse_abi};
 
@@ -40,6 +43,7 @@ found. Of a process, a cgroup, a container or files 0, or 2 for an error.
 Examples:
   callgate record -o web.rec -- nginx -g 'daemon off;'
   callgate record -o web.rec --warm-up -- ./test-suite
+  callgate record -o web.rec --marker serving=listen -- nginx -g 'daemon off;'
   callgate record -o more.rec --on-top-of docker-default -- ./server
   callgate record -o web.rec --pid 4711 --for 600
   callgate record -o web.rec --container web
@@ -110,6 +114,16 @@ pub struct Args {
     /// How long the command starts; calls after it belong to the running phase
     #[arg(long, value_name = "SECONDS", default_value_t = 5)]
     start_up: u32,
+
+    /// A call that begins a phase of its own, behind it, the first time that it is made; may be
+    /// repeated. `callgate profile --phase after:NAME` takes what came from then on; without NAME it
+    /// is that of the call
+    #[arg(
+        long,
+        value_name = "[NAME=]CALL",
+        conflicts_with_all = ["from_strace", "from_audit"]
+    )]
+    marker: Vec<Marker>,
 
     /// Read what `strace` or `strace -f` wrote; may be repeated
     #[arg(

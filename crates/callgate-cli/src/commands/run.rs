@@ -3,6 +3,8 @@
 #[cfg(target_os = "linux")]
 mod capabilities;
 #[cfg(target_os = "linux")]
+mod counted;
+#[cfg(target_os = "linux")]
 mod dry;
 #[cfg(target_os = "linux")]
 pub mod filter;

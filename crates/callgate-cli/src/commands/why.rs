@@ -1,6 +1,8 @@
 //! `callgate why`: which calls a filter refused, by which rule, from where, and the smallest change.
 
 #[cfg(target_os = "linux")]
+mod container;
+#[cfg(target_os = "linux")]
 mod enforce;
 #[cfg(target_os = "linux")]
 mod fix;
@@ -11,6 +13,8 @@ use std::{ffi::OsString, path::PathBuf, process::ExitCode};
 
 use clap::Args as ClapArgs;
 
+#[cfg(target_os = "linux")]
+pub use self::fix::insert_entry;
 use super::run::FilterArgs;
 
 const AFTER_HELP: &str = "\
@@ -26,15 +30,22 @@ Not as under `run`: a program that handles or blocks SIGSYS and is to be killed 
 program that wants a listener of its own gets EBUSY. Should callgate be killed, the calls in question
 fail with ENOSYS: the kernel's rule.
 
+A container that runs is watched from outside (--container), by eBPF and the audit log: its filter
+is read, and asked about each call that failed with the arguments that it had. What it was refused is
+told as it comes. Calls that failed for want of permission though the filter allows them are shown as
+such. Its profile is the one that its runtime keeps, or --profile.
+
 Exit status: the command's own, 128+N for signal N, 125 callgate failed, 126 not executable,
-127 not found.
+127 not found. Of a container 0 when nothing was refused, 1 when something was, 2 for an error.
 
 Examples:
   callgate why -- unshare -U true
   callgate why --profile web.json --fix -- nginx -g 'daemon off;'
-  callgate why --profile web.json --json -o refused.json -- ./server";
+  callgate why --profile web.json --json -o refused.json -- ./server
+  callgate why --container web
+  callgate why --container web --profile web.json --fix --for 60";
 
-/// Run a command under a filter, and explain what the filter refuses
+/// Run a command under a filter, or watch a container, and explain what the filter refuses
 #[derive(ClapArgs, Debug)]
 #[command(after_help = AFTER_HELP)]
 pub struct Args {
@@ -54,8 +65,27 @@ pub struct Args {
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
 
+    /// Tell what the filter of this running container refuses, until it ends or Ctrl-C: its id, the
+    /// beginning of one, its name, or its folder below the --root of runc or crun; takes root
+    #[arg(
+        long,
+        value_name = "ID",
+        conflicts_with_all = ["command", "cap_drop", "cap_add", "cap_keep", "keep_privileges",
+            "allow_unanswered", "no_enosys", "like"]
+    )]
+    container: Option<String>,
+
+    /// Watch the container no longer than this
+    #[arg(
+        long = "for",
+        value_name = "SECONDS",
+        requires = "container",
+        conflicts_with = "command"
+    )]
+    time: Option<u32>,
+
     /// The command and its arguments
-    #[arg(required = true, trailing_var_arg = true, value_name = "COMMAND")]
+    #[arg(required_unless_present = "container", trailing_var_arg = true, value_name = "COMMAND")]
     command: Vec<OsString>,
 }
 
@@ -67,7 +97,15 @@ pub fn main(_: Args) -> ExitCode {
 
 #[cfg(target_os = "linux")]
 pub fn main(args: Args) -> ExitCode {
-    super::run::pass_on(|| run(&args))
+    match &args.container {
+        None => super::run::pass_on(|| run(&args)),
+        Some(id) => ExitCode::from(container::run(&args, id).unwrap_or_else(|failure| {
+            if let super::Failure::Message(message) = failure {
+                crate::report::error(message);
+            }
+            2
+        })),
+    }
 }
 
 #[cfg(target_os = "linux")]
@@ -76,9 +114,9 @@ fn run(args: &Args) -> Result<u8, super::Failure> {
     use crate::{output, refusals, report};
     use std::path::Path;
 
-    let name = &args.filter.profile;
+    let name = args.filter.profile();
     let ready = prepare(&args.filter)?;
-    let mut fixes = fix::Fixes::new(&ready);
+    let mut fixes = fix::Fixes::new(&ready.origin, &ready.target);
     if args.fix {
         fixes.may_be_written(name)?;
         output::may_be_written(Path::new(name))?;
@@ -89,8 +127,8 @@ fn run(args: &Args) -> Result<u8, super::Failure> {
     let program = refusals::asking(name, &ready.origin)?;
     let launch = ready.launch(&program, &args.filter, &args.command);
     permit_start(&launch, &ready.program, name)?;
-    let mut refused = refusals::Refusals::new(&ready);
-    let end = match enforce::run(launch, &mut refused) {
+    let mut refused = refusals::Refusals::of_command();
+    let end = match enforce::run(launch, &ready, &mut refused) {
         Ok(end) => end,
         Err(error) => {
             report::error(&error);
@@ -99,7 +137,7 @@ fn run(args: &Args) -> Result<u8, super::Failure> {
     };
     let edits: Vec<_> = refused.rows().iter().map(|row| fixes.smallest(row)).collect();
     let text = if args.json {
-        json::text(name, &refused, &edits, &end)?
+        json::text(name, &refused, &edits, end.status, end.left, None)?
     } else {
         text(name, &refused, &edits)
     };
@@ -110,7 +148,7 @@ fn run(args: &Args) -> Result<u8, super::Failure> {
     }
     // JSON says all of it itself.
     if !args.json {
-        refusals::notes(&refused, end.left);
+        refusals::notes(&refused, refusals::MEMORY_WAITED, end.left);
     }
     if args.fix && refused.total() > 0 {
         report::note(fixes.write(name, &edits)?);
@@ -127,7 +165,7 @@ fn run(args: &Args) -> Result<u8, super::Failure> {
 #[cfg(target_os = "linux")]
 fn text(
     name: &str,
-    refused: &crate::refusals::Refusals<'_>,
+    refused: &crate::refusals::Refusals,
     edits: &[Result<fix::Edit, String>],
 ) -> String {
     let mut text = String::new();

@@ -3,9 +3,9 @@
 use std::fmt;
 
 use callgate_bpf::SeccompData;
-use callgate_kernel::Notification;
 use callgate_syscalls::{Abi, Arg, constants, syscall};
 
+use super::Subject;
 use crate::{names::abi_of, report::moves_the_cursor};
 
 /// Bytes of a string that are read and shown.
@@ -49,8 +49,9 @@ impl Argument {
 }
 
 impl Call {
-    /// Decodes a call whose thread waits.
-    pub fn decode(data: &SeccompData, notification: &Notification<'_>) -> Call {
+    /// Decodes a call, with what can be read of its thread's memory.
+    pub fn decode(subject: &dyn Subject) -> Call {
+        let data = subject.data();
         let abi = abi_of(data.arch, data.nr);
         let name = abi.and_then(|abi| abi.name_of(data.nr));
         let facts = name.and_then(syscall).filter(|facts| facts.args_known);
@@ -58,7 +59,7 @@ impl Call {
             (Some(abi), Some(name), Some(facts)) => {
                 let args = facts.args_on(abi);
                 let one = |(index, arg): (usize, &Arg)| {
-                    let known = known(abi, name, index, arg, data, args, notification);
+                    let known = known(abi, name, index, arg, args, subject);
                     let value = data.args.get(index).copied().unwrap_or(0);
                     let (text, known) = known.unwrap_or_else(|| (plain(arg, value), bare(arg)));
                     Argument { name: Some(arg.name), value, text, known }
@@ -104,20 +105,20 @@ fn known(
     name: &str,
     index: usize,
     arg: &Arg,
-    data: &SeccompData,
     args: &[Arg],
-    notification: &Notification<'_>,
+    subject: &dyn Subject,
 ) -> Option<(String, Known)> {
+    let data = subject.data();
     let value = data.args.get(index).copied()?;
     if arg.pointer {
         let text = if value == 0 {
             return Some(("NULL".to_owned(), Known::Number));
         } else if is_string(arg) {
-            let text = notification.read_string(value, STRING_LIMIT).ok()?;
+            let text = subject.read_string(value, STRING_LIMIT)?;
             quoted(&text.bytes, text.cut)
         } else if arg.c_type.ends_with("struct sockaddr *") {
             let length = args.get(index + 1).filter(|next| !next.pointer).map(|_| index + 1)?;
-            socket_address(notification, value, *data.args.get(length)?)?
+            socket_address(subject, value, *data.args.get(length)?)?
         } else {
             return None;
         };
@@ -194,11 +195,11 @@ fn quoted(bytes: &[u8], cut: bool) -> String {
 }
 
 /// An address of a socket, out of memory.
-fn socket_address(notification: &Notification<'_>, address: u64, length: u64) -> Option<String> {
+fn socket_address(subject: &dyn Subject, address: u64, length: u64) -> Option<String> {
     /// `struct sockaddr_storage`.
     const MOST: usize = 128;
     let mut bytes = vec![0; usize::try_from(length).unwrap_or(MOST).min(MOST)];
-    let count = notification.read(address, &mut bytes).ok()?;
+    let count = subject.read(address, &mut bytes)?;
     bytes.truncate(count);
     decode_socket_address(&bytes)
 }

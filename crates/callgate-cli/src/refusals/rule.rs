@@ -2,11 +2,11 @@
 
 use callgate_bpf::{Action, ByteOrder, SeccompData, ShiftRule};
 use callgate_diagnostic::Span;
-use callgate_policy::{Comparison, Decision, Entry, Policy};
+use callgate_policy::{Comparison, Decision, Entry, Policy, Target};
 use callgate_syscalls::Abi;
 
 use crate::{
-    commands::{explain::conjunction, run::filter::Ready},
+    commands::explain::conjunction,
     meaning::Origin,
     names::{abi_of, syscall_name},
     report::printable_name,
@@ -16,6 +16,8 @@ use crate::{
 /// What decided.
 #[derive(Clone, Debug)]
 pub struct DecidedBy {
+    /// Another filter than the one that all is about.
+    pub filter: Option<String>,
     /// `allowed only with CAP_SYS_ADMIN (entry 27, p.json:4:17)`, behind the filter's name.
     pub text: String,
     /// The rule's own entry, or the first that would have allowed the call.
@@ -27,8 +29,8 @@ pub struct DecidedBy {
 }
 
 /// The verdict of the filter itself, not of the one that asks.
-pub fn decide(ready: &Ready, data: &SeccompData) -> (Action, DecidedBy) {
-    match &ready.origin {
+pub fn decide(origin: &Origin, target: &Target, data: &SeccompData) -> (Action, DecidedBy) {
+    match origin {
         Origin::Profile { profile, ruleset } => {
             let (action, decision) = ruleset.decide(data);
             let words = Words { profile, data };
@@ -36,7 +38,7 @@ pub fn decide(ready: &Ready, data: &SeccompData) -> (Action, DecidedBy) {
                 (Some(policy), Decision::Rule(rule)) => {
                     words.entry(policy, rule.entry, &rule.comparisons)
                 }
-                (Some(policy), Decision::Default) => words.default(policy, ready),
+                (Some(policy), Decision::Default) => words.default(policy, target),
                 (_, Decision::Newer) => words.plain("newer than every call that it names"),
                 (_, Decision::OtherAbi) => words.plain(&format!(
                     "a call of {}, an architecture that it does not speak of",
@@ -53,12 +55,15 @@ pub fn decide(ready: &Ready, data: &SeccompData) -> (Action, DecidedBy) {
             let shifts = ShiftRule::of_kernel(data.arch);
             let run = program.run_traced(&data.words(ByteOrder::NATIVE), shifts);
             let text = format!("instruction {}", run.path.last().copied().unwrap_or(0));
-            let by = DecidedBy { text, entry: None, place: None, refuses: false };
+            let by = DecidedBy { filter: None, text, entry: None, place: None, refuses: false };
             (run.action.action(), by)
         }
         Origin::Stack(_) => {
             let text = "several filters".to_owned();
-            (Action::KillProcess, DecidedBy { text, entry: None, place: None, refuses: false })
+            (
+                Action::KillProcess,
+                DecidedBy { filter: None, text, entry: None, place: None, refuses: false },
+            )
         }
     }
 }
@@ -70,7 +75,7 @@ struct Words<'w> {
 
 impl Words<'_> {
     fn plain(&self, text: &str) -> DecidedBy {
-        DecidedBy { text: text.to_owned(), entry: None, place: None, refuses: false }
+        DecidedBy { filter: None, text: text.to_owned(), entry: None, place: None, refuses: false }
     }
 
     /// A rule of an entry decided.
@@ -83,7 +88,7 @@ impl Words<'_> {
     }
 
     /// No rule took the call: of entries that name it, what they ask for.
-    fn default(&self, policy: &Policy, ready: &Ready) -> DecidedBy {
+    fn default(&self, policy: &Policy, target: &Target) -> DecidedBy {
         let Some(name) = syscall_name(self.data.arch, self.data.nr) else {
             return self.at_default(policy, "its default, for a number without a name");
         };
@@ -93,7 +98,7 @@ impl Words<'_> {
             let names_it = entry.names.iter().any(|n| n.value == name);
             if names_it
                 && entry.action.value.runs_call()
-                && let Some(condition) = self.asked(entry, ready)
+                && let Some(condition) = self.asked(entry, target)
             {
                 first.get_or_insert(index);
                 conditions.push(condition);
@@ -110,12 +115,12 @@ impl Words<'_> {
     }
 
     /// What an entry that allows the call wants, which was not so.
-    fn asked(&self, entry: &Entry, ready: &Ready) -> Option<String> {
-        if entry.applies_to(&ready.target) {
+    fn asked(&self, entry: &Entry, target: &Target) -> Option<String> {
+        if entry.applies_to(target) {
             let comparisons: Vec<Comparison> = entry.comparisons.iter().map(|c| c.value).collect();
             return self.condition(&comparisons).map(|condition| format!("when {condition}"));
         }
-        let has = |cap| ready.target.capabilities.contains(cap);
+        let has = |cap| target.capabilities.contains(cap);
         let names = |condition: &callgate_policy::Condition, held: bool| {
             let caps = condition.caps.iter().map(|cap| cap.value);
             let caps = caps.filter(|&cap| has(cap) == held).map(|cap| cap.name());
@@ -140,6 +145,7 @@ impl Words<'_> {
         let (line, column) = span.line_and_column(&self.profile.text);
         let file = printable_name(&self.profile.name);
         DecidedBy {
+            filter: None,
             text: format!("{reason} (entry {index}, {file}:{line}:{column})"),
             entry: Some(index),
             place: Some((line, column)),
@@ -151,6 +157,7 @@ impl Words<'_> {
         let (line, column) = policy.default.span.line_and_column(&self.profile.text);
         let file = printable_name(&self.profile.name);
         DecidedBy {
+            filter: None,
             text: format!("{reason} ({file}:{line}:{column})"),
             entry: None,
             place: Some((line, column)),

@@ -6,9 +6,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use callgate_kernel::Notification;
-
-use super::symbols::{Binary, Symbol};
+use super::{
+    Subject,
+    symbols::{Binary, Symbol},
+};
 
 /// Frames of a library that are gone through to find who called into it.
 const FRAME_LIMIT: usize = 32;
@@ -45,12 +46,12 @@ struct Mapping {
 }
 
 impl Site {
-    /// The place of a call whose thread waits in this program; None where `/proc` does not tell.
-    pub fn of(notification: &Notification<'_>, executable: Option<&Path>) -> Option<Site> {
-        let thread = notification.thread()?;
+    /// The place of a call of this program; None where `/proc` does not tell.
+    pub fn of(subject: &dyn Subject, executable: Option<&Path>) -> Option<Site> {
+        let thread = subject.thread()?;
         let maps = mappings(&fs::read_to_string(format!("/proc/{thread}/maps")).ok()?);
         let root = PathBuf::from(format!("/proc/{thread}/root"));
-        let ip = notification.data().instruction_pointer;
+        let ip = subject.data().instruction_pointer;
         let first = maps.iter().find(|map| map.contains(ip))?;
         let binary = first.open(&root).ok();
         let at = first.place(ip, binary.as_ref());
@@ -58,27 +59,23 @@ impl Site {
         // The program's own function says more than who called it.
         let library = executable.is_none_or(|path| path != Path::new(&first.path));
         if let Some(binary) = binary.filter(|_| library)
-            && let Some(sp) = stack_pointer(thread)
+            && let Some(sp) = subject.stack_pointer()
         {
-            site.climb(notification, &maps, first, &binary, (ip, sp), &root);
+            site.climb(subject, &maps, first, &binary, (ip, sp), &root);
         }
-        notification.is_waiting().then_some(site)
+        subject.is_still_there().then_some(site)
     }
 
     /// Goes up the frames as long as they are in the first file.
     fn climb(
         &mut self,
-        notification: &Notification<'_>,
+        subject: &dyn Subject,
         maps: &[Mapping],
         first: &Mapping,
         binary: &Binary,
         (mut ip, mut sp): (u64, u64),
         root: &Path,
     ) {
-        let read = |address: u64| {
-            let mut word = [0; 8];
-            (notification.read(address, &mut word) == Ok(8)).then(|| u64::from_ne_bytes(word))
-        };
         for _ in 0..FRAME_LIMIT {
             let Some(map) = maps.iter().find(|map| map.contains(ip)) else { return };
             if map.path != first.path {
@@ -90,7 +87,9 @@ impl Site {
             self.through = binary.symbol(offset).map(|symbol| symbol.name);
             let Some(frame) = binary.return_address(offset) else { return };
             let Some(address) = frame.stored_at(sp) else { return };
-            let (Some(caller), Some(above)) = (read(address), frame.above(sp)) else { return };
+            let (Some(caller), Some(above)) = (subject.stack_word(address), frame.above(sp)) else {
+                return;
+            };
             (ip, sp) = (caller, above);
         }
     }
@@ -141,13 +140,6 @@ fn mappings(maps: &str) -> Vec<Mapping> {
         executable.then_some(Mapping { start, end, offset, path })
     };
     maps.lines().filter_map(line).collect()
-}
-
-/// Of a thread that waits in a call: `/proc/PID/syscall` has it before the instruction pointer.
-fn stack_pointer(thread: i32) -> Option<u64> {
-    let text = fs::read_to_string(format!("/proc/{thread}/syscall")).ok()?;
-    let pointer = text.split_whitespace().rev().nth(1)?;
-    u64::from_str_radix(pointer.strip_prefix("0x")?, 16).ok()
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ pub fn row(word: &str, row: &Refusal, name: &str) -> String {
     let width = WIDTH.saturating_sub(call.chars().count()).max(1);
     let varied = if row.varied { ", not all with these arguments" } else { "" };
     let mut text = format!("{call}{:width$}{}{varied}\n", "", times(row.count));
+    let name = row.by.filter.as_deref().unwrap_or(name);
     text.push_str(&part("by", &format!("{}: {}", printable_name(name), row.by.text)));
     let executable = row.executable.as_ref().map(|path| path.to_string_lossy());
     let from = match (&row.site, executable) {
@@ -36,12 +37,13 @@ pub fn part(word: &str, text: &str) -> String {
     format!("  {word:<7} {text}\n")
 }
 
+/// What the star of a call means whose thread waited.
+pub const MEMORY_WAITED: &str = "* was read from the program's memory while it waited; another of its threads can change that before the kernel looks, so no filter could decide by it";
+
 /// What there is to say of all rows together, when the command has ended.
-pub fn notes(refusals: &Refusals<'_>, left: bool) {
+pub fn notes(refusals: &Refusals, memory: &str, left: bool) {
     if refusals.rows().iter().any(|row| row.call.has_memory()) {
-        report::note(
-            "* was read from the program's memory while it waited; another of its threads can change that before the kernel looks, so no filter could decide by it",
-        );
+        report::note(memory);
     }
     if refusals.beyond > 0 {
         report::note(format!(
@@ -122,6 +124,7 @@ impl Refusal {
                 }
             },
             End::Alive => "the program still runs".to_owned(),
+            _ if self.action == Action::KillProcess => "the program died of it".to_owned(),
             _ => "the program has ended; how is not known here".to_owned(),
         };
         match self.approximation {

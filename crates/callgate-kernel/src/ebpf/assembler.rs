@@ -90,9 +90,13 @@ pub(super) enum Helper {
     ProcessorId = 8,
     CurrentNumbers = 14,
     CurrentUnderCgroup = 37,
+    ReadUser = 112,
+    ReadUserString = 114,
     ReadKernel = 113,
     ReadKernelString = 115,
     RingOutput = 130,
+    RingReserve = 131,
+    RingSubmit = 132,
     TaskStorageGet = 156,
     CurrentTask = 158,
 }

@@ -131,10 +131,9 @@ impl std::error::Error for Error {}
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.kind {
-            Kind::Architecture => f.write_str(
-                "recording by eBPF knows the registers of x86_64 alone so far; record by \
-                 notification here",
-            ),
+            Kind::Architecture => {
+                f.write_str("recording by eBPF knows the registers of x86_64 alone so far")
+            }
             Kind::NoTypes(errno) => write!(
                 f,
                 "the kernel's types, /sys/kernel/btf/vmlinux, could not be read: {errno}; recording \
@@ -149,7 +148,7 @@ impl fmt::Display for Error {
             Kind::NotPrivileged(capability) => write!(
                 f,
                 "recording by eBPF takes CAP_BPF and CAP_PERFMON, and this process does not have \
-                 {capability}; run it as root, or record by notification, which takes no privilege"
+                 {capability}; run it as root"
             ),
             Kind::Namespace => f.write_str(
                 "recording by eBPF takes CAP_BPF and CAP_PERFMON in the first user namespace, and \
@@ -157,12 +156,12 @@ impl fmt::Display for Error {
             ),
             Kind::Numbers => f.write_str(
                 "this process is in a container's namespace of processes, whose numbers the \
-                 kernel's programs don't know; start outside of it, or record by notification",
+                 kernel's programs don't know; start outside of it",
             ),
             Kind::LockedDown(mode) => write!(
                 f,
                 "the kernel is locked down ({mode}, /sys/kernel/security/lockdown), so no program \
-                 may read its memory; record by notification, or boot without that lock"
+                 may read its memory; boot without that lock"
             ),
             Kind::Filtered(errno) => write!(
                 f,

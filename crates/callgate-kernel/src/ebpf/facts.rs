@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use callgate_bpf::{Architecture, SyscallNr};
+use callgate_bpf::{Architecture, SeccompData, SyscallNr};
 
 use crate::errno::Errno;
 
@@ -135,6 +135,33 @@ pub enum News {
         /// Whether it was entered.
         entered: bool,
     },
+}
+
+/// One call that was not entered, or that failed, as it returned.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Refused {
+    /// What a filter saw of it: the registers are still those.
+    pub data: SeccompData,
+    /// What it returned, or the number of the call where the process is sent a signal instead, for a
+    /// trap or a kill.
+    pub result: i64,
+    /// Whether the kernel entered it, so that no filter refused it, but for what
+    /// [the module](super) says; otherwise a filter or its supervisor answered, or a tracer did.
+    pub entered: bool,
+    /// What was executing.
+    pub executable: ExecutableId,
+    /// The process, and its thread, by their numbers in the first namespace of processes.
+    pub process: i32,
+    /// The thread.
+    pub thread: i32,
+    /// The stack pointer.
+    pub stack_pointer: u64,
+    /// What lay there; zeros where it could not be read.
+    pub stack: [u64; 16],
+    /// What lay at the addresses that the arguments are, up to 256 bytes, before the program went
+    /// on; nothing where the argument is no address. Where less could be read, a string with its NUL.
+    pub memory: [Vec<u8>; 6],
 }
 
 /// What a recorder could not keep. All 0 in a complete recording but for `events`, which loses

@@ -67,6 +67,8 @@ pub(super) struct Executable {
 /// Of `pt_regs`, in the order of a call's arguments.
 pub(super) struct Registers {
     pub(super) number: i16,
+    pub(super) instruction: i16,
+    pub(super) stack: i16,
     pub(super) native: [i16; 6],
     pub(super) compat: [i16; 6],
 }
@@ -131,6 +133,8 @@ impl Layout {
             },
             registers: Registers {
                 number: register(&["orig_ax"])?,
+                instruction: register(&["ip"])?,
+                stack: register(&["sp"])?,
                 native: [
                     register(&["di"])?,
                     register(&["si"])?,

@@ -30,6 +30,8 @@ pub(super) struct Plan<'a> {
     pub(super) maps: &'a Maps,
     /// A process that has been forked and whose first exec is the beginning of the recording.
     pub(super) launched: Option<u32>,
+    /// Whether each refused call is told, with its registers.
+    pub(super) refusals: bool,
 }
 
 /// Bytes of the stack, from the frame down.
@@ -60,11 +62,43 @@ pub(super) enum EventKind {
     Result = 5,
     /// A task has a filter, or is about to get one.
     Filter = 6,
+    /// A call that was not entered, or an error that is new: see [`refusal`].
+    Refusal = 7,
 }
 
 /// An event: 32-bit kind, executable, index of the call, argument; 64-bit value; 32-bit thread and
 /// process; 64-bit time, in nanoseconds of CLOCK_MONOTONIC.
 pub(super) const EVENT_SIZE: u8 = 40;
+
+/// An event about one refused call, in words of 64 bits.
+pub(super) mod refusal {
+    /// 32-bit kind and executable.
+    pub(in super::super) const KIND: i16 = 0;
+    /// 32-bit number and flags.
+    pub(in super::super) const NUMBER: i16 = 1;
+    pub(in super::super) const RESULT: i16 = 2;
+    /// Thread and process.
+    pub(in super::super) const CALLER: i16 = 3;
+    pub(in super::super) const INSTRUCTION: i16 = 4;
+    pub(in super::super) const STACK_POINTER: i16 = 5;
+    /// Six of them.
+    pub(in super::super) const ARGUMENTS: i16 = 6;
+    pub(in super::super) const STACK: i16 = 12;
+    pub(in super::super) const STACK_WORDS: i16 = 16;
+    /// For each argument how its memory was read, and the memory.
+    pub(in super::super) const MEMORY: i16 = STACK + STACK_WORDS;
+    pub(in super::super) const MEMORY_WORDS: i16 = 32;
+    pub(in super::super) const WORDS: i16 = MEMORY + 6 * (1 + MEMORY_WORDS);
+
+    /// Flags.
+    pub(in super::super) const COMPAT: i32 = 1;
+    pub(in super::super) const ENTERED: i32 = 2;
+
+    /// How memory was read: not, all of it, or up to a NUL.
+    pub(in super::super) const NONE: i32 = 0;
+    pub(in super::super) const WHOLE: i32 = 1;
+    pub(in super::super) const STRING: i32 = 2;
+}
 
 /// Of a task's storage: the address space and cgroups for which the rest holds, the executable, and
 /// the number of the last call that it has entered, and 1: 0 for none yet.

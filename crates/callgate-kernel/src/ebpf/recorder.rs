@@ -7,14 +7,15 @@ use callgate_bpf::SyscallNr;
 use callgate_syscalls::Abi;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
+use super::decode::{decode, executable, outcome_of, refused};
 use super::error::{Error, Kind};
 use super::facts::{
-    ArgumentValues, CallCount, CallResult, Event, Executable, ExecutableId, Losses, News,
+    ArgumentValues, CallCount, CallResult, Event, Executable, ExecutableId, Losses, Refused,
 };
 use super::layout::Layout;
-use super::maps::{COMPONENT, Control, LEVELS, LISTED, Maps, NAME_HEAD, POOL, SET_WORDS, VEIL};
+use super::maps::{Control, LISTED, Maps, POOL, SET_WORDS, VEIL};
 use super::program::{Attached, Program};
-use super::programs::{self, EventKind, Plan};
+use super::programs::{self, Plan};
 use super::ring::{RawEvent, Ring};
 use super::table::{ArgumentTable, CALLS, SETS, Tracked, call_at};
 use super::tree;
@@ -40,6 +41,7 @@ pub struct RecorderOptions<'a> {
     arguments: Option<&'a ArgumentTable>,
     launched: Option<i32>,
     results: Results,
+    refusals: bool,
     ring: u32,
 }
 
@@ -74,7 +76,11 @@ pub struct Recorder {
     ring: Ring,
     maps: Maps,
     tracked: Vec<Tracked>,
+    refused: Vec<Refused>,
 }
+
+/// How many refused calls [`Recorder::poll`] takes at once; the next call takes the others.
+const MOST_REFUSED: usize = 1024;
 
 /// 4096 events and their headers, about.
 const RING: u32 = 256 << 10;
@@ -87,6 +93,7 @@ impl<'a> RecorderOptions<'a> {
             arguments: None,
             launched: None,
             results: Results::Always,
+            refusals: false,
             ring: RING,
         }
     }
@@ -112,6 +119,14 @@ impl<'a> RecorderOptions<'a> {
     #[must_use]
     pub fn results(mut self, results: Results) -> RecorderOptions<'a> {
         self.results = results;
+        self
+    }
+
+    /// Tells each call that was not entered, and the first of each error that a call of an
+    /// executable returns, by [`Recorder::refused`].
+    #[must_use]
+    pub fn refusals(mut self) -> RecorderOptions<'a> {
+        self.refusals = true;
         self
     }
 
@@ -144,8 +159,12 @@ impl<'a> RecorderOptions<'a> {
         let maps = Maps::new(&table, cgroup, self.ring)?;
         let ring = Ring::new(maps.ring.as_fd(), self.ring)
             .map_err(|errno| Error::of_map("ring", errno))?;
-        let plan =
-            Plan { layout: &layout, maps: &maps, launched: self.launched.map(i32::cast_unsigned) };
+        let plan = Plan {
+            layout: &layout,
+            maps: &maps,
+            launched: self.launched.map(i32::cast_unsigned),
+            refusals: self.refusals,
+        };
         let load = Program::load;
         let enter = load("enter", c"cg_enter", &programs::enter(&plan), layout.sys_enter)?;
         let exit = load("exit", c"cg_exit", &programs::exit(&plan), layout.sys_exit)?;
@@ -173,6 +192,7 @@ impl<'a> RecorderOptions<'a> {
             ring,
             maps,
             tracked: table.tracked(),
+            refused: Vec::new(),
         })
     }
 }
@@ -204,13 +224,29 @@ impl Recorder {
             self.late = true;
             self.programs.push(program.attach()?);
         }
-        while let Some(raw) = self.ring.next() {
-            if let Some(event) = decode(raw) {
+        // Whoever makes refused calls in a loop may be faster than this is.
+        while self.refused.len() < MOST_REFUSED
+            && let Some(raw) = self.ring.next()
+        {
+            let event = match raw {
+                RawEvent::News(words) => decode(words),
+                RawEvent::Refusal(words) => {
+                    self.refused.extend(refused(&words));
+                    None
+                }
+            };
+            if let Some(event) = event {
                 each(event);
                 count += 1;
             }
         }
         Ok(count)
+    }
+
+    /// The calls of which [`Recorder::poll`] has heard since this was asked last, oldest first. See
+    /// [`RecorderOptions::refusals`].
+    pub fn refused(&mut self) -> Vec<Refused> {
+        std::mem::take(&mut self.refused)
     }
 
     /// What was executed so far.
@@ -327,102 +363,5 @@ impl Recorder {
             missed: self.programs.iter().filter_map(|p| p.missed().ok()).sum(),
             late: u64::from(self.late || self.waiting.is_some() && control(Control::Filters) != 0),
         }
-    }
-}
-
-/// Bits 0 to 11: the error; bit 12: not entered.
-fn outcome_of(outcome: u16) -> (Option<Errno>, bool) {
-    let errno = outcome & 0x0fff;
-    ((errno != 0).then(|| Errno(i32::from(errno))), outcome & 0x1000 == 0)
-}
-
-fn decode(raw: RawEvent) -> Option<Event> {
-    let low_high = |word: u64| {
-        let [a, b, c, d, e, f, g, h] = word.to_le_bytes();
-        (u32::from_le_bytes([a, b, c, d]), u32::from_le_bytes([e, f, g, h]))
-    };
-    let [(kind, executable), (call, argument), (thread, process)] =
-        [raw[0], raw[1], raw[3]].map(low_high);
-    let value = raw[2];
-    let (architecture, number) = call_at(usize::try_from(call).ok()?);
-    let is = |wanted: EventKind| kind == u32::from(wanted as u8);
-    let news = if is(EventKind::Call) {
-        News::Call(architecture, number)
-    } else if is(EventKind::Argument) || is(EventKind::Unlisted) {
-        let index = u8::try_from(argument).ok()?;
-        News::Argument { architecture, number, index, value, listed: is(EventKind::Argument) }
-    } else if is(EventKind::Executable) {
-        News::Executable
-    } else if is(EventKind::Filter) {
-        News::Filter
-    } else if is(EventKind::Result) {
-        let (errno, entered) = outcome_of(u16::try_from(value).ok()?);
-        News::Result { architecture, number, errno, entered }
-    } else {
-        return None;
-    };
-    Some(Event {
-        news,
-        executable: ExecutableId(executable),
-        process: process.cast_signed(),
-        thread: thread.cast_signed(),
-        time: raw[4],
-    })
-}
-
-/// What stands in the table of names; `None` where nobody has written there.
-fn executable(id: ExecutableId, name: &[u8]) -> Option<Executable> {
-    use std::ffi::OsStr;
-    use std::os::unix::ffi::OsStrExt;
-
-    let word = |at: usize| name.get(at..at + 4)?.try_into().ok().map(u32::from_ne_bytes);
-    let process = word(0).filter(|process| *process != 0)?.cast_signed();
-    let whole = word(8) == Some(1);
-    let components = name.get(usize::from(NAME_HEAD)..)?;
-    let components: Vec<&[u8]> = components
-        .chunks(usize::from(COMPONENT))
-        .take(usize::from(LEVELS))
-        .filter_map(|component| component.split(|byte| *byte == 0).next())
-        .filter(|component| !component.is_empty())
-        .collect();
-    let cut = components.iter().any(|component| component.len() + 1 >= usize::from(COMPONENT));
-    let path = (whole && !cut && !components.is_empty()).then(|| {
-        let mut path = std::path::PathBuf::from("/");
-        path.extend(components.iter().rev().map(|component| OsStr::from_bytes(component)));
-        path
-    });
-    Some(Executable { id, path, process })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_path_is_written_from_its_end() {
-        let mut name = vec![0; usize::from(NAME_HEAD) + usize::from(LEVELS * COMPONENT)];
-        name[0] = 7;
-        let mut put = |level: usize, text: &[u8]| {
-            let at = usize::from(NAME_HEAD) + level * usize::from(COMPONENT);
-            name[at..at + text.len()].copy_from_slice(text);
-        };
-        put(0, b"nginx");
-        // Level 1 was the root of a mount.
-        put(2, b"sbin");
-        put(3, b"usr");
-        let read = |name: &[u8]| executable(ExecutableId(1), name).unwrap();
-        assert_eq!(read(&name).path, None);
-        name[8] = 1;
-        assert_eq!(read(&name).path.unwrap().to_str(), Some("/usr/sbin/nginx"));
-        assert_eq!(read(&name).process, 7);
-        name[0] = 0;
-        assert_eq!(executable(ExecutableId(1), &name), None);
-    }
-
-    #[test]
-    fn an_outcome_is_an_error_and_whether_it_was_entered() {
-        assert_eq!(outcome_of(2), (Some(Errno(libc::ENOENT)), true));
-        assert_eq!(outcome_of(0x1000 | 1), (Some(Errno(libc::EPERM)), false));
-        assert_eq!(outcome_of(0x1000), (None, false));
     }
 }

@@ -3,7 +3,7 @@
 use std::os::fd::{AsFd, BorrowedFd};
 
 use super::map::{Access, Memory};
-use super::programs::EVENT_SIZE;
+use super::programs::{EVENT_SIZE, refusal};
 use crate::errno::Errno;
 
 /// The reading end.
@@ -18,7 +18,13 @@ pub(super) struct Ring {
 }
 
 /// An event as the programs write it.
-pub(super) type RawEvent = [u64; 5];
+pub(super) enum RawEvent {
+    News([u64; NEWS_WORDS]),
+    Refusal(Box<[u64; REFUSAL_WORDS]>),
+}
+
+const NEWS_WORDS: usize = EVENT_SIZE as usize / 8;
+pub(super) const REFUSAL_WORDS: usize = refusal::WORDS.cast_unsigned() as usize;
 
 /// Bits of a record's length: being written, and given up.
 const BUSY: u32 = 1 << 31;
@@ -52,9 +58,20 @@ impl Ring {
                 return None;
             }
             let length = u64::from(header & !DISCARDED);
-            let event = (header & DISCARDED == 0 && length == u64::from(EVENT_SIZE)).then(|| {
-                [0, 8, 16, 24, 32].map(|at| self.data.double(place(HEADER + at)).load(Acquire))
-            });
+            let word = |index: usize| {
+                let at = u64::try_from(index).unwrap_or(0) * 8;
+                self.data.double(place(HEADER + at)).load(Acquire)
+            };
+            let event = match length {
+                _ if header & DISCARDED != 0 => None,
+                length if length == u64::from(EVENT_SIZE) => {
+                    Some(RawEvent::News(std::array::from_fn(word)))
+                }
+                length if usize::try_from(length) == Ok(8 * REFUSAL_WORDS) => {
+                    Some(RawEvent::Refusal(Box::new(std::array::from_fn(word))))
+                }
+                _ => None,
+            };
             let next = position + (length + HEADER).next_multiple_of(8);
             self.consumer.set_double(0, next);
             if event.is_some() {

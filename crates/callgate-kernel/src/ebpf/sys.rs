@@ -113,6 +113,36 @@ struct TypesAttributes {
     unused: u32,
 }
 
+/// A structure of this module: as long as the fields of `linux/bpf.h` that it has, so that there is
+/// no padding, whose bytes nobody would have set.
+trait Attributes {
+    const LENGTH: usize;
+}
+
+impl Attributes for MapAttributes {
+    const LENGTH: usize = 7 * 4 + 16 + 4 * 4;
+}
+
+impl Attributes for ProgramAttributes {
+    const LENGTH: usize = 2 * 4 + 2 * 8 + 2 * 4 + 8 + 2 * 4 + 16 + 4 * 4 + 8 + 2 * 4 + 8 + 4 * 4;
+}
+
+impl Attributes for ElementAttributes {
+    const LENGTH: usize = 2 * 4 + 3 * 8;
+}
+
+impl Attributes for OpenAttributes {
+    const LENGTH: usize = 8 + 2 * 4 + 8;
+}
+
+impl Attributes for InfoAttributes {
+    const LENGTH: usize = 2 * 4 + 8;
+}
+
+impl Attributes for TypesAttributes {
+    const LENGTH: usize = 2 * 8 + 4 * 4;
+}
+
 /// BPF_MAP_CREATE.
 pub(super) fn map_create(attributes: &MapAttributes) -> Result<OwnedFd, Errno> {
     descriptor(bpf(Command::MapCreate, attributes)?)
@@ -224,7 +254,8 @@ fn found(result: Result<c_long, Errno>) -> Result<Option<()>, Errno> {
     }
 }
 
-fn bpf<T>(command: Command, attributes: &T) -> Result<c_long, Errno> {
+fn bpf<T: Attributes>(command: Command, attributes: &T) -> Result<c_long, Errno> {
+    const { assert!(size_of::<T>() == T::LENGTH, "a structure with padding") };
     // SAFETY: see the module: the kernel reads the structure, whose size is given, and what its
     // pointers lead to, which the callers above have borrowed for as long.
     let result = unsafe {

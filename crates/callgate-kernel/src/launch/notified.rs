@@ -33,6 +33,14 @@ pub struct NotifiedFinished {
 }
 
 impl Launch {
+    /// Of [`Launch::run_notified`]: `tell` is called when the command has ended and has left others
+    /// running, which are waited for.
+    #[must_use]
+    pub fn when_left(mut self, tell: fn()) -> Launch {
+        self.left = Some(tell);
+        self
+    }
+
     /// Starts the command as [`Launch::run`] does, and answers the calls for which its filter
     /// returns USER_NOTIF. [`Launch::filter`] gives the filter.
     ///
@@ -95,6 +103,8 @@ impl Started {
         listener: Option<&Listener>,
         notified: &mut impl FnMut(&Notification<'_>) -> Answer,
     ) -> Result<NotifiedFinished, LaunchError> {
+        /// What ends together with the command has this long for it.
+        const ENDING: Duration = Duration::from_millis(50);
         let end = pidfd_open(self.pid, PidfdFlags::empty()).ok();
         let mut command = None;
         let mut open = listener;
@@ -126,6 +136,11 @@ impl Started {
                 Step::Command(ended) => {
                     self.foreground.keep_signals();
                     command = Some(ended);
+                    if let (Some(open), Some(tell)) = (open, self.left)
+                        && open.wait(Some(ENDING)).map_err(|e| self.wait_failed(e))? != Ready::Ended
+                    {
+                        tell();
+                    }
                 }
             }
         }

@@ -1,15 +1,7 @@
 //! Signals while a command runs: what the parent does with its own, and what the child inherits.
-//!
-//! # Safety
-//!
-//! Signal sets are filled by the C library before they are read. No handler is installed, so no
-//! code of ours runs in a signal's context.
-#![allow(unsafe_code)]
 
 use std::fs;
-use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
-use std::ptr;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -20,6 +12,7 @@ use rustix::process::{
 
 use crate::errno::Errno;
 use crate::outcome::Outcome;
+use crate::signals::{HeldSignal, HeldSignals, set_mask};
 use crate::sys;
 
 /// What the command should find: the mask and the dispositions of whoever called this program.
@@ -39,8 +32,7 @@ impl Inherited {
         if self.ignore_sigchld {
             sys::signal_ignore(libc::SIGCHLD);
         }
-        // SAFETY: `mask` was filled by the kernel.
-        unsafe { libc::sigprocmask(libc::SIG_SETMASK, &raw const self.mask, ptr::null_mut()) };
+        set_mask(&self.mask);
     }
 }
 
@@ -62,8 +54,8 @@ const END: [i32; 4] = [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGTERM]
 
 /// The parent's signals, held back while this lives.
 pub(super) struct Foreground {
-    inherited: Inherited,
-    signals: OwnedFd,
+    signals: HeldSignals,
+    ignore_sigchld: bool,
     asked_to_end: AtomicBool,
     keeps_signals: AtomicBool,
 }
@@ -71,34 +63,15 @@ pub(super) struct Foreground {
 impl Foreground {
     /// Holds the signals back, for the calling thread. Before the fork, so that none is missed.
     pub(super) fn enter() -> Result<Foreground, Errno> {
-        let mut set = MaybeUninit::<libc::sigset_t>::uninit();
-        let mut mask = MaybeUninit::<libc::sigset_t>::uninit();
-        // SAFETY: `sigemptyset` fills the set before anything reads it, and the kernel fills
-        // the old mask when the call succeeds; the descriptor is new.
-        let (mask, signals) = unsafe {
-            libc::sigemptyset(set.as_mut_ptr());
-            for number in HELD.into_iter().chain([libc::SIGCHLD]) {
-                libc::sigaddset(set.as_mut_ptr(), number);
-            }
-            let fd = libc::signalfd(-1, set.as_ptr(), libc::SFD_CLOEXEC | libc::SFD_NONBLOCK);
-            if fd < 0 {
-                return Err(Errno::last());
-            }
-            let signals = OwnedFd::from_raw_fd(fd);
-            let failed = libc::pthread_sigmask(libc::SIG_BLOCK, set.as_ptr(), mask.as_mut_ptr());
-            if failed != 0 {
-                return Err(Errno(failed));
-            }
-            (mask.assume_init(), signals)
-        };
+        let signals = HeldSignals::hold(HELD.into_iter().chain([libc::SIGCHLD]))?;
         // An ignored SIGCHLD would make the kernel throw the command's status away.
         let ignore_sigchld = sys::signal_is_ignored(libc::SIGCHLD) == Some(true);
         if ignore_sigchld {
             sys::signal_default(libc::SIGCHLD);
         }
         Ok(Foreground {
-            inherited: Inherited { mask, ignore_sigchld },
             signals,
+            ignore_sigchld,
             asked_to_end: AtomicBool::new(false),
             keeps_signals: AtomicBool::new(false),
         })
@@ -106,7 +79,7 @@ impl Foreground {
 
     /// What to give the child.
     pub(super) fn inherited(&self) -> Inherited {
-        Inherited { mask: self.inherited.mask, ignore_sigchld: self.inherited.ignore_sigchld }
+        Inherited { mask: self.signals.mask_before(), ignore_sigchld: self.ignore_sigchld }
     }
 
     /// Waits for the child to end, and passes signals on meanwhile. Also whether the child had
@@ -130,7 +103,7 @@ impl Foreground {
     ) -> Result<T, E> {
         let pause = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
         loop {
-            while let Some(signal) = self.next() {
+            while let Some(signal) = self.signals.next() {
                 if END.contains(&signal.number) {
                     self.asked_to_end.store(true, Ordering::Relaxed);
                 }
@@ -159,21 +132,6 @@ impl Foreground {
     pub(super) fn keep_signals(&self) {
         self.keeps_signals.store(true, Ordering::Relaxed);
     }
-
-    /// The next signal that was held back.
-    fn next(&self) -> Option<Held> {
-        let mut info = MaybeUninit::<libc::signalfd_siginfo>::uninit();
-        let size = size_of::<libc::signalfd_siginfo>();
-        // SAFETY: the kernel writes at most `size` bytes, and whole structures only.
-        let info = unsafe {
-            let read = libc::read(self.signals.as_raw_fd(), info.as_mut_ptr().cast(), size);
-            if usize::try_from(read) != Ok(size) {
-                return None;
-            }
-            info.assume_init()
-        };
-        Some(Held { number: i32::try_from(info.ssi_signo).ok()?, sent: info.ssi_code <= 0 })
-    }
 }
 
 impl Drop for Foreground {
@@ -181,17 +139,15 @@ impl Drop for Foreground {
         // A signal from the terminal was the command's; one that a process sent and that came
         // too late for the command is this program's.
         let mut late = Vec::new();
-        while let Some(signal) = self.next() {
+        while let Some(signal) = self.signals.next() {
             if signal.sent && signal.number != libc::SIGCHLD {
                 late.push(signal.number);
             }
         }
-        if self.inherited.ignore_sigchld {
+        if self.ignore_sigchld {
             sys::signal_ignore(libc::SIGCHLD);
         }
-        let mask = &raw const self.inherited.mask;
-        // SAFETY: `mask` was filled by the kernel.
-        unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, mask, ptr::null_mut()) };
+        self.signals.release();
         for number in late {
             if let Some(signal) = Kill::from_named_raw(number) {
                 // Sending to oneself a signal that exists cannot fail.
@@ -201,14 +157,8 @@ impl Drop for Foreground {
     }
 }
 
-struct Held {
-    number: i32,
-    /// Whether a process sent it to this one, rather than the kernel: the terminal sends its
-    /// signals to the whole process group, so the command has those already.
-    sent: bool,
-}
-
-fn pass_on(child: Pid, signal: &Held) {
+/// The terminal sends its signals to the whole process group, so the command has those already.
+fn pass_on(child: Pid, signal: &HeldSignal) {
     if !signal.sent || signal.number == libc::SIGCHLD {
         return;
     }

@@ -21,6 +21,14 @@ pub struct Text {
     pub cut: bool,
 }
 
+impl Text {
+    /// Of bytes that were read of a string, as far as its NUL if it is among them.
+    pub fn of(bytes: &[u8]) -> Text {
+        let end = bytes.iter().position(|byte| *byte == 0);
+        Text { bytes: bytes[..end.unwrap_or(bytes.len())].to_vec(), cut: end.is_none() }
+    }
+}
+
 /// The smallest page of any architecture: reads don't cross its border, since the page behind it
 /// may be missing.
 const PAGE: u64 = 4096;

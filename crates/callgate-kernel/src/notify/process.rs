@@ -166,6 +166,17 @@ impl Notification<'_> {
 }
 
 impl Caller {
+    /// Holds a process by its number, which it has at this moment.
+    ///
+    /// # Errors
+    ///
+    /// ESRCH when there is none; ENOSYS before Linux 5.3.
+    pub fn hold(process: i32) -> Result<Caller, Errno> {
+        let process = Pid::from_raw(process).filter(|_| process > 0).ok_or(Errno(libc::ESRCH))?;
+        let fd = pidfd_open(process, PidfdFlags::empty())?;
+        Ok(Caller { fd, pid: process.as_raw_nonzero().get() })
+    }
+
     /// The process id.
     pub fn pid(&self) -> i32 {
         self.pid

@@ -116,6 +116,21 @@ int main(int count, char **arguments)
 			signal(SIGSYS, on_trap);
 			refuse(SYS_getsid, SECCOMP_RET_TRAP);
 			syscall(SYS_getsid, 0);
+		} else if (!strcmp(what, "killed")) {
+			/* A child, alone or with another thread, with a number for an argument. */
+			pid_t child = fork();
+			if (child == 0) {
+				pthread_t thread;
+				static long none = 0;
+				if (times > 1)
+					check(pthread_create(&thread, NULL, in_thread, &none) == 0,
+					      "thread");
+				refuse(SYS_getsid, SECCOMP_RET_KILL_PROCESS);
+				syscall(SYS_getsid, 4711, 2, 3, 4, 5, 6);
+			}
+			int status;
+			waitpid(child, &status, 0);
+			check(WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS, "killed");
 		} else if (!strcmp(what, "fork-refused")) {
 			pid_t child = fork();
 			if (child == 0)

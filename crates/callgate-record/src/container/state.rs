@@ -17,7 +17,7 @@ pub struct State {
     /// When that began, in ticks since the machine's start, as `/proc/PID/stat` has it.
     started: Option<u64>,
     /// The folder that the runtime was given, which its caller has made.
-    bundle: Option<PathBuf>,
+    pub bundle: Option<PathBuf>,
     folder: PathBuf,
 }
 

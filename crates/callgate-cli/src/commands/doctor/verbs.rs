@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use callgate_kernel::Features;
-use callgate_record::method::notify_works;
+use callgate_record::method::{ebpf_works, notify_works};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -21,6 +21,7 @@ pub struct Verb {
 pub fn table(features: &Features) -> Vec<Verb> {
     let filter = features.seccomp.filter.works();
     let listener = features.seccomp.notification_sizes.is_some();
+    let ebpf = ebpf_works().is_ok();
     let strict = features.seccomp.strict.works() && features.system.trace_child.works();
     let yes = |works: bool| if works { "works" } else { "does not work" }.to_owned();
     let anywhere = |name| Verb {
@@ -51,6 +52,14 @@ pub fn table(features: &Features) -> Vec<Verb> {
         asks("run --dry-run"),
         asks("why"),
         Verb {
+            name: "why --container",
+            here: yes(ebpf),
+            root: "all",
+            user: "no: watching a container takes eBPF",
+            container: "no: it is for the container's host",
+            filtered: "the profile alone is asked, not the loaded filter",
+        },
+        Verb {
             name: "run --strict",
             here: yes(strict),
             root: "all",
@@ -78,6 +87,14 @@ pub fn table(features: &Features) -> Vec<Verb> {
             container: "by notification, unless its filter has a listener",
             filtered: "what the filter refuses, eBPF alone sees",
         },
+        Verb {
+            name: "hook",
+            here: yes(ebpf),
+            root: "all",
+            user: "no: recording a container takes eBPF",
+            container: "no: it is for the container's host",
+            filtered: "what the filter refuses, it sees",
+        },
         anywhere("profile"),
         Verb {
             name: "dump",
@@ -104,7 +121,7 @@ pub fn text(verbs: &[Verb]) -> String {
         let [name, here, root, user, container, filtered] = cells;
         let _ = writeln!(
             text,
-            "  {name:<13} {here:<14} {root:<5} {user:<52} {container:<54} {filtered}"
+            "  {name:<16} {here:<14} {root:<5} {user:<52} {container:<54} {filtered}"
         );
     };
     row(["", "here", "root", "an ordinary user", "in a container", "under a filter"]);

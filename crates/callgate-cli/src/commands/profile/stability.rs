@@ -79,7 +79,8 @@ fn last_run_brought(stability: &Stability) -> bool {
     stability.growth.last().is_some_and(|growth| growth.new > 0)
 }
 
-fn names(calls: impl ExactSizeIterator<Item = Call>) -> String {
+/// Calls by their names, as many as a line takes.
+pub fn names(calls: impl ExactSizeIterator<Item = Call>) -> String {
     let more = calls.len().saturating_sub(NAMES);
     let mut names: Vec<String> = calls
         .take(NAMES)

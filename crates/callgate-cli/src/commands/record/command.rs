@@ -7,11 +7,12 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
+use callgate_kernel::EndRequest;
 use callgate_policy::{NewerCalls, Ruleset, Target};
 use callgate_record::{
     Known, Recorder, Recording, RunId, RunInfo,
     container::{self, Container},
-    ebpf::{self, CountError, Moment, Running},
+    ebpf::{self, Attach, CountError, Moment, Running},
     method::{self, Method},
     notify::{self, Watch},
 };
@@ -51,7 +52,9 @@ pub fn record(args: &Args) -> Result<u8, Failure> {
             Counting::NotStarted(error) => {
                 if args.method == MethodName::Ebpf || !error.is_unavailable() {
                     output.discard();
-                    report::error(&error);
+                    let other =
+                        if error.is_unavailable() { "; --method notify does without" } else { "" };
+                    report::error(format_args!("{error}{other}"));
                     return Ok(error.status());
                 }
                 Some(error.to_string())
@@ -95,11 +98,15 @@ pub fn attach(args: &Args) -> Result<(), Failure> {
         tell_of(container, &name);
     }
     let mut output = Output::open(&args.output)?;
-    let info = RunInfo { command: vec![name.clone()], ..info(args, Method::Ebpf, native()?) };
-    let mut recorder = Recorder::new(run_id(), info);
+    let mut recorder = Recorder::new(run_id(), info(vec![name.clone()], Method::Ebpf, native()?));
     let mut live = Live::new(Method::Ebpf);
-    let time = args.time.map(|seconds| Duration::from_secs(u64::from(seconds)));
-    let attached = ebpf::attach(running, time, &mut recorder, &mut output, |r| live.show(r));
+    let mut attach = Attach::new(running).markers(&args.marker);
+    if let Some(seconds) = args.time {
+        attach = attach.at_most(Duration::from_secs(u64::from(seconds)));
+    }
+    // Until the summary is printed: a signal that comes late ends nothing that is done anyway.
+    let mut end = EndRequest::watch().map_err(|errno| format!("signals: {errno}"))?;
+    let attached = ebpf::attach(attach, &mut end, &mut recorder, &mut output, |r| live.show(r));
     live.end();
     let unwritten = match attached {
         Ok(unwritten) => unwritten,
@@ -137,14 +144,14 @@ fn tell_of(container: &Container, name: &str) {
 
 /// The kernel counts.
 fn counted(args: &Args, output: &mut Output) -> Result<Counting, Failure> {
-    let mut recorder = Recorder::new(run_id(), info(args, Method::Ebpf, native()?));
+    let mut recorder = Recorder::new(run_id(), info(command_of(args), Method::Ebpf, native()?));
     let mut live = Live::new(Method::Ebpf);
     let tell = |moment| match moment {
-        Moment::Begun if args.method == MethodName::Auto => report::note("recording by eBPF"),
+        Moment::Begun if args.method == MethodName::Auto => {
+            report::note("recording by eBPF: it costs least, and this machine and user can");
+        }
         Moment::Begun => {}
-        Moment::Waiting => report::note(
-            "the command has ended, and has left others running, which are recorded to their end; Ctrl-C ends the recording",
-        ),
+        Moment::Waiting => tell_of_left(),
     };
     let counted = ebpf::record(&watch(args), &mut recorder, output, |r| live.show(r), tell);
     live.end();
@@ -156,6 +163,12 @@ fn counted(args: &Args, output: &mut Output) -> Result<Counting, Failure> {
     summary::print(&args.output, &output.before, id, &run);
     let own = written(args, counted.unwritten);
     Ok(Counting::Done(own.unwrap_or(counted.finished.outcome.status())))
+}
+
+fn tell_of_left() {
+    report::note(
+        "the command has ended, and has left others running, which are recorded to their end; Ctrl-C ends the recording",
+    );
 }
 
 /// A filter asks about what is not known.
@@ -170,15 +183,16 @@ fn notified(
     let runs = if args.warm_up { 2 } else { 1 };
     let mut status = 0;
     for round in 0..runs {
-        let filter = Known::new(native, &known, profile.as_ref(), args.args);
+        let mut filter = Known::new(native, &known, profile.as_ref(), args.args);
+        filter.ask_about(&args.marker);
         let compiled = callgate_compile::compile(&filter.ruleset).map_err(|e| e.to_string())?;
-        let mut recorder = Recorder::new(run_id(), info(args, Method::Notify, native));
+        let mut recorder = Recorder::new(run_id(), info(command_of(args), Method::Notify, native));
         recorder.leave_unwatched(filter.unwatched.iter().copied());
         let mut live = Live::new(Method::Notify);
+        let seen = |r: &Recorder| live.show(r);
+        let (watch, program) = (watch(args), compiled.program());
         let watched =
-            notify::record(&watch(args), compiled.program(), &mut recorder, &mut output, |r| {
-                live.show(r)
-            });
+            notify::record(&watch, program, &mut recorder, &mut output, seen, tell_of_left);
         live.end();
         let watched = match watched {
             Ok(watched) => watched,
@@ -209,7 +223,11 @@ fn notified(
 }
 
 fn watch(args: &Args) -> Watch<'_> {
-    Watch { command: &args.command, start_up: Duration::from_secs(u64::from(args.start_up)) }
+    Watch {
+        command: &args.command,
+        start_up: Duration::from_secs(u64::from(args.start_up)),
+        markers: &args.marker,
+    }
 }
 
 /// The status where the recording could not be written.
@@ -252,16 +270,22 @@ fn on_top_of(sources: &[String], native: Abi) -> Result<(Recording, Option<Rules
     Ok((known, profile))
 }
 
-fn info(args: &Args, method: Method, native: Abi) -> RunInfo {
+/// The command line, as a recording keeps it.
+fn command_of(args: &Args) -> Vec<String> {
     /// Longer command lines are cut.
     const ARGUMENTS: usize = 64;
     const LENGTH: usize = 4096;
     let text = |argument: &std::ffi::OsString| -> String {
         argument.to_string_lossy().chars().take(LENGTH).collect()
     };
+    args.command.iter().take(ARGUMENTS).map(text).collect()
+}
+
+/// A run that begins now on this machine.
+pub fn info(command: Vec<String>, method: Method, native: Abi) -> RunInfo {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     RunInfo {
-        command: args.command.iter().take(ARGUMENTS).map(text).collect(),
+        command,
         method: method.name().to_owned(),
         kernel: callgate_kernel::release(),
         machine: Some(native),
@@ -270,7 +294,7 @@ fn info(args: &Args, method: Method, native: Abi) -> RunInfo {
 }
 
 /// Different for every run: the standard library's hasher has 128 random bits.
-fn run_id() -> RunId {
+pub fn run_id() -> RunId {
     let mut hasher = RandomState::new().build_hasher();
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     hasher.write_u128(now.as_nanos());

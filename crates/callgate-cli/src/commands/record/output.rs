@@ -82,17 +82,14 @@ impl Output {
 
     /// Takes back what was written of a run that did not begin, and a file that was made for it.
     pub fn discard(self) {
-        if self.made {
-            // That it is gone already is as well.
-            let _ = fs::remove_file(&self.path);
-        } else if let Some(file) = self.file {
-            // Another recorder may have added to the file: then nothing is cut off.
-            let ours = self.kept.saturating_add(self.written);
-            if file.metadata().is_ok_and(|meta| meta.is_file() && meta.len() == ours) {
-                // What stays is a run without a call, which does no harm.
-                let _ = file.set_len(self.kept);
-            }
+        let Some(file) = self.file else { return };
+        // Another recorder may have added to the file: then nothing is cut off.
+        let ours = self.kept.saturating_add(self.written);
+        if !file.metadata().is_ok_and(|meta| meta.is_file() && meta.len() == ours) {
+            return;
         }
+        // Where this fails, what stays is a run without a call, which does no harm.
+        let _ = if self.made { fs::remove_file(&self.path) } else { file.set_len(self.kept) };
     }
 }
 

@@ -5,6 +5,7 @@ use callgate_syscalls::KernelVersion;
 
 use super::{
     Args,
+    counted::Counted,
     filter::{Ready, permit_start},
 };
 use crate::{
@@ -20,15 +21,16 @@ pub fn run(ready: &Ready, args: &Args) -> Result<u8, Failure> {
             ready.target.kernel
         )));
     }
-    let name = &args.filter.profile;
+    let name = args.filter.profile();
     let program = asking(name, &ready.origin)?;
     let launch = ready.launch(&program, &args.filter, &args.command);
     if let Err(Failure::Message(message)) = permit_start(&launch, &ready.program, name) {
         report::warning(message);
     }
-    let mut refusals = Refusals::new(ready);
+    let counted = Counted::start();
+    let mut refusals = Refusals::of_command();
     let finished = launch.run_notified(|notification| {
-        refusals.notice(notification);
+        refusals.notice(ready, notification);
         Answer::Continue
     });
     let finished = match finished {
@@ -41,11 +43,32 @@ pub fn run(ready: &Ready, args: &Args) -> Result<u8, Failure> {
     for row in refusals.rows() {
         crate::report::say(refusals::row("would be refused", row, name));
     }
-    refusals::notes(&refusals, finished.left);
-    match refusals.total() {
-        0 => report::note("nothing would have been refused"),
-        1 => report::note("1 call would have been refused"),
-        total => report::note(format!("{total} calls would have been refused")),
-    }
+    refusals::notes(&refusals, refusals::MEMORY_WAITED, finished.left);
+    report::note(closing(refusals.total(), counted.calls()));
     Ok(finished.outcome.status())
+}
+
+/// How many calls the filter would have refused, of those that were made.
+fn closing(refused: u64, made: Option<u64>) -> String {
+    let calls = |count| if count == 1 { "1 call".to_owned() } else { format!("{count} calls") };
+    let what = match (refused, made) {
+        (0, None) => return "nothing would have been refused".to_owned(),
+        (0, Some(made)) => return format!("nothing would have been refused in {}", calls(made)),
+        (refused, None) => calls(refused),
+        (refused, Some(made)) => format!("{refused} of {}", calls(made)),
+    };
+    format!("{what} would have been refused")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_closing_line_counts() {
+        assert_eq!(closing(0, None), "nothing would have been refused");
+        assert_eq!(closing(0, Some(1)), "nothing would have been refused in 1 call");
+        assert_eq!(closing(1, None), "1 call would have been refused");
+        assert_eq!(closing(2, Some(9)), "2 of 9 calls would have been refused");
+    }
 }

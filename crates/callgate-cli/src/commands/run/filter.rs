@@ -39,13 +39,13 @@ pub fn run(args: Args) -> Result<u8, Failure> {
     if args.log {
         launch = launch.log();
     }
-    permit_start(&launch, &ready.program, &args.filter.profile)?;
+    permit_start(&launch, &ready.program, args.filter.profile())?;
     outcome::start(launch)
 }
 
 /// Reads the profile and compiles it.
 pub fn prepare(args: &FilterArgs) -> Result<Ready, Failure> {
-    let source = Source::open(&args.profile, args.reading.dialect())?;
+    let source = Source::open(args.profile(), args.reading.dialect())?;
     let docker = matches!(&source, Source::Profile(p) if p.builtin.is_some_and(|b| b.name == "docker-default"));
     if args.keep_privileges {
         may_load_as_it_is()?;

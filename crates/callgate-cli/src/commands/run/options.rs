@@ -8,9 +8,9 @@ use crate::target::{NewerArgs, ReadingArgs, parse_caps};
 /// What is enforced.
 #[derive(Args, Debug)]
 pub struct FilterArgs {
-    /// The profile to enforce
-    #[arg(long, value_name = "SOURCE", default_value = "docker-default")]
-    pub profile: String,
+    /// The profile to enforce [default: docker-default]
+    #[arg(long, value_name = "SOURCE")]
+    pub profile: Option<String>,
 
     #[command(flatten)]
     pub reading: ReadingArgs,
@@ -42,4 +42,11 @@ pub struct FilterArgs {
     /// Say what is done: the resolved target, the program, the notes on the profile
     #[arg(short, long)]
     pub verbose: bool,
+}
+
+impl FilterArgs {
+    /// The source of the profile.
+    pub fn profile(&self) -> &str {
+        self.profile.as_deref().unwrap_or("docker-default")
+    }
 }

@@ -4,6 +4,7 @@ use callgate_bpf::Action;
 use callgate_kernel::{Answer, Ended, Errno, Launch, LaunchError, Notification, Outcome, Signal};
 
 use crate::{
+    commands::run::filter::Ready,
     names::syscall_name,
     refusals::{Noticed, Refusals},
 };
@@ -22,18 +23,19 @@ const THREAD: &str =
     "the kernel would have ended the calling thread alone, which could not be done here";
 const TRAPPED: &str = "its handler for SIGSYS was called as for a signal from a process; the kernel's own says which call it was";
 
-pub fn run(launch: Launch, refusals: &mut Refusals<'_>) -> Result<End, LaunchError> {
+pub fn run(launch: Launch, ready: &Ready, refusals: &mut Refusals) -> Result<End, LaunchError> {
     let mut forced = Vec::new();
-    let finished = launch.run_notified(|notification| match refusals.notice(notification) {
-        Noticed::Allowed => Answer::Continue,
-        Noticed::Refused(action, row) => {
-            let (answer, note) = carry_out(action, notification, &mut forced);
-            if let (Some(row), Some(note)) = (row, note) {
-                row.approximation = Some(note);
+    let finished =
+        launch.run_notified(|notification| match refusals.notice(ready, notification) {
+            Noticed::Allowed => Answer::Continue,
+            Noticed::Refused(action, row) => {
+                let (answer, note) = carry_out(action, notification, &mut forced);
+                if let (Some(row), Some(note)) = (row, note) {
+                    row.approximation = Some(note);
+                }
+                answer
             }
-            answer
-        }
-    })?;
+        })?;
     let status = match finished.outcome {
         // To whoever waits for callgate it ended as the filter has it.
         Outcome::Signaled { signal: Signal::KILL, .. } if forced.contains(&finished.pid) => {

@@ -9,7 +9,7 @@ use callgate_verdict::lint::remove_name;
 
 use super::Args;
 use crate::{
-    commands::{Failure, run::filter::Ready},
+    commands::Failure,
     meaning::Origin,
     output,
     refusals::{Known, Refusal},
@@ -29,7 +29,8 @@ pub struct Edit {
 
 /// The edits of one profile, and its text with all of them.
 pub struct Fixes<'r> {
-    ready: &'r Ready,
+    origin: &'r Origin,
+    target: &'r Target,
     text: String,
 }
 
@@ -41,19 +42,19 @@ struct Editable<'r> {
 }
 
 impl<'r> Fixes<'r> {
-    pub fn new(ready: &'r Ready) -> Fixes<'r> {
-        let text = match &ready.origin {
+    pub fn new(origin: &'r Origin, target: &'r Target) -> Fixes<'r> {
+        let text = match origin {
             Origin::Profile { profile, .. } => profile.text.clone(),
             _ => String::new(),
         };
-        Fixes { ready, text }
+        Fixes { origin, target, text }
     }
 
     fn editable(&self) -> Result<Editable<'r>, String> {
-        match &self.ready.origin {
+        match self.origin {
             Origin::Profile { profile, .. } => match written_for(profile) {
                 Some(dialect) => {
-                    let target = target_of(profile, &self.ready.target);
+                    let target = target_of(profile, self.target);
                     Ok(Editable { profile, dialect, target })
                 }
                 None => Err("no edit: it is no JSON profile".to_owned()),
@@ -97,10 +98,10 @@ impl<'r> Fixes<'r> {
         };
         let removal = refusing.map(|entry| (name.to_owned(), entry));
         let candidates = [
-            (insert(&self.text, &rule), Edit { rule: Some(rule.clone()), remove: None }),
+            (insert_entry(&self.text, &rule), Edit { rule: Some(rule.clone()), remove: None }),
             (without(&self.text), Edit { rule: None, remove: removal.clone() }),
             (
-                without(&self.text).and_then(|text| insert(&text, &rule)),
+                without(&self.text).and_then(|text| insert_entry(&text, &rule)),
                 Edit { rule: Some(rule.clone()), remove: removal },
             ),
         ];
@@ -163,7 +164,7 @@ impl<'r> Fixes<'r> {
         let editable = self.editable().ok()?;
         let words: Option<Vec<String>> = args.command.iter().map(|word| shell_word(word)).collect();
         let command = words.map_or_else(|| "COMMAND".to_owned(), |words| words.join(" "));
-        let name = &args.filter.profile;
+        let name = args.filter.profile();
         Some(if editable.profile.builtin.is_some() {
             format!(
                 "to allow it, make a profile of your own, and have it changed:\n  callgate convert {name} --to docker -o my.json\n  callgate why --profile my.json --fix -- {command}"
@@ -250,7 +251,7 @@ fn apply(text: &str, edit: &diagnostic::Edit) -> String {
 }
 
 /// The text with one more entry, behind the last and laid out as that one is.
-fn insert(text: &str, rule: &str) -> Option<String> {
+pub fn insert_entry(text: &str, rule: &str) -> Option<String> {
     let document = json::parse(text).ok()?;
     let member = |value: json::Value<'_>, name: &str| {
         let of_name = |(key, _): &(json::Value<'_>, json::Value<'_>)| {
@@ -310,7 +311,7 @@ mod tests {
 
     #[test]
     fn an_entry_is_laid_out_as_its_neighbour() {
-        let inserted = |text| insert(text, RULE).unwrap();
+        let inserted = |text| insert_entry(text, RULE).unwrap();
         assert_eq!(
             inserted("{\n\t\"syscalls\": [\n\t\t{ \"a\": 1 }\n\t]\n}\n"),
             format!("{{\n\t\"syscalls\": [\n\t\t{{ \"a\": 1 }},\n\t\t{RULE}\n\t]\n}}\n")
@@ -328,8 +329,8 @@ mod tests {
             inserted(r#"{"linux":{"seccomp":{"syscalls":[1]}}}"#),
             format!(r#"{{"linux":{{"seccomp":{{"syscalls":[1, {RULE}]}}}}}}"#)
         );
-        assert_eq!(insert("{", RULE), None);
-        assert_eq!(insert("{}", RULE), None);
+        assert_eq!(insert_entry("{", RULE), None);
+        assert_eq!(insert_entry("{}", RULE), None);
     }
 
     #[test]

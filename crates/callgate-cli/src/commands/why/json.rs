@@ -1,11 +1,14 @@
 //! `why --json`.
 
-use callgate_kernel::{End as ProcessEnd, Outcome};
+use callgate_kernel::{End as ProcessEnd, Outcome, SeccompRecord};
 use callgate_syscalls::{Abi, errno};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{enforce::End, fix::Edit};
+use super::{
+    container::{Other, kills},
+    fix::Edit,
+};
 use crate::{
     commands::Failure,
     output,
@@ -26,6 +29,45 @@ struct Json<'a> {
     /// Why something went otherwise than under `run`.
     #[serde(skip_serializing_if = "Option::is_none")]
     own_listener: Option<String>,
+    /// What is told of a container alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    container: Option<JsonContainer<'a>>,
+}
+
+/// Of a container that ran already.
+#[derive(Serialize, JsonSchema)]
+pub struct JsonContainer<'a> {
+    id: &'a str,
+    /// Calls that failed for want of permission, and not by the filter, each once.
+    others: Vec<JsonOther<'a>>,
+    /// Kills of which only the audit log tells.
+    kills: Vec<JsonKill<'a>>,
+    /// Calls that a supervisor or a tracer of the container's answered.
+    answered: u64,
+    /// Calls that the kernel did not enter.
+    counted: u64,
+    /// Of these, those that came too fast to be looked at.
+    lost: u64,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct JsonOther<'a> {
+    syscall: Option<&'static str>,
+    text: String,
+    errno: u16,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    executable: Option<std::borrow::Cow<'a, str>>,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct JsonKill<'a> {
+    /// Its name, or `syscall` and its number.
+    call: String,
+    verdict: &'a str,
+    process: i32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    executable: Option<&'a str>,
+    instruction_pointer: u64,
 }
 
 /// Calls that are alike; what is said beside `count` is of the first.
@@ -44,6 +86,8 @@ struct JsonRefusal<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     errno: Option<&'static str>,
     count: u64,
+    /// Whether callgate made it itself, on the way to the command; `from` is left out then.
+    starts_command: bool,
     /// Whether others of them had other arguments.
     varied: bool,
     by: JsonBy<'a>,
@@ -70,6 +114,9 @@ struct JsonArgument<'a> {
 
 #[derive(Serialize, JsonSchema)]
 struct JsonBy<'a> {
+    /// The filter, where it is another than `profile`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    filter: Option<&'a str>,
     text: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     entry: Option<usize>,
@@ -128,19 +175,52 @@ struct JsonEdit<'a> {
     none: Option<&'a str>,
 }
 
+/// What is told of a container.
+pub fn of_container<'a>(
+    id: &'a str,
+    others: &'a [Other],
+    kills: &'a [SeccompRecord],
+    [answered, counted, lost]: [u64; 3],
+) -> JsonContainer<'a> {
+    let other = |other: &'a Other| JsonOther {
+        syscall: other.call.name,
+        text: other.call.to_string(),
+        errno: other.errno,
+        executable: other.executable.as_ref().map(|path| path.to_string_lossy()),
+    };
+    let kill = |record: &'a SeccompRecord| JsonKill {
+        call: kills::call(record),
+        verdict: kills::verdict(record),
+        process: record.pid,
+        executable: record.exe.as_deref(),
+        instruction_pointer: record.instruction_pointer,
+    };
+    JsonContainer {
+        id,
+        others: others.iter().map(other).collect(),
+        kills: kills.iter().map(kill).collect(),
+        answered,
+        counted,
+        lost,
+    }
+}
+
 pub fn text(
     profile: &str,
-    refused: &Refusals<'_>,
+    refused: &Refusals,
     edits: &[Result<Edit, String>],
-    end: &End,
+    status: u8,
+    left: bool,
+    container: Option<JsonContainer<'_>>,
 ) -> Result<String, Failure> {
     let json = Json {
         profile,
-        status: end.status,
-        left: end.left,
+        status,
+        left,
         refused: refused.total(),
         refusals: refused.rows().iter().zip(edits).map(|(row, edit)| refusal(row, edit)).collect(),
         own_listener: refused.own_listener(),
+        container,
     };
     let mut text = serde_json::to_string_pretty(&json)?;
     text.push('\n');
@@ -162,8 +242,10 @@ fn refusal<'a>(row: &'a Refusal, edit: &'a Result<Edit, String>) -> JsonRefusal<
         action: row.action.to_string(),
         errno: name,
         count: row.count,
+        starts_command: row.is_start,
         varied: row.varied,
         by: JsonBy {
+            filter: row.by.filter.as_deref(),
             text: &row.by.text,
             entry: row.by.entry,
             line: row.by.place.map(|place| place.0),
