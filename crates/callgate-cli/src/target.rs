@@ -23,6 +23,11 @@ pub struct ReadingArgs {
     /// Treat every warning as an error
     #[arg(long)]
     pub pedantic: bool,
+
+    /// Compare an argument of 32 bits, such as an int, on 32 bits, as the kernel reads it; a
+    /// container profile means all 64 bits of the register
+    #[arg(long)]
+    pub typed_args: bool,
 }
 
 impl ReadingArgs {
@@ -174,6 +179,10 @@ pub fn resolve(profile: &mut Profile, reading: &ReadingArgs, target: &Target) ->
         profile.diagnostics.extend(resolution.diagnostics);
         resolution.ruleset
     });
+    let ruleset = match ruleset {
+        Some(ruleset) if reading.typed_args => Some(ruleset.with_typed_arguments()),
+        other => other,
+    };
     if let Some(salvaged) = &profile.salvaged {
         profile.diagnostics.extend(salvaged.unknown_names(&target));
     }

@@ -6,6 +6,8 @@ mod common;
 mod formats;
 #[path = "compile/graph.rs"]
 mod graph;
+#[path = "compile/options.rs"]
+mod options;
 #[path = "compile/output.rs"]
 mod output;
 #[path = "compile/targets.rs"]

@@ -114,9 +114,13 @@ fn end(recorder: Child) -> String {
 
 /// The names of the calls of a recording.
 fn called(scratch: &Scratch, file: &str) -> Vec<String> {
+    lines(scratch, file).filter_map(|line| line["name"].as_str().map(str::to_owned)).collect()
+}
+
+fn lines(scratch: &Scratch, file: &str) -> impl Iterator<Item = Value> {
     let text = String::from_utf8(scratch.read(file)).expect("a recording is text");
-    let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).expect("it is JSON"));
-    lines.filter_map(|line| line["name"].as_str().map(str::to_owned)).collect()
+    let parse = |line| serde_json::from_str::<Value>(line).expect("it is JSON");
+    text.lines().map(parse).collect::<Vec<_>>().into_iter()
 }
 
 fn text(path: &Path) -> &str {
@@ -145,6 +149,11 @@ fn created_and_started(
     let calls = called(scratch, "a.rec");
     for call in ["execve", "mkdir", "getdents64"] {
         assert!(calls.iter().any(|name| name == call), "{call} of {runtime}: {calls:?}");
+    }
+    // What the runtime did until it executed the command is not the container's.
+    for line in lines(scratch, "a.rec").filter(|line| line["name"] != "execve") {
+        let own = line["exe"].as_str().is_none_or(|exe| exe.ends_with("/busybox"));
+        assert!(own, "{runtime} is recorded: {line}");
     }
     let gone = ["record", "-o", "b.rec", "--container", &format!("state/{name}")];
     scratch.callgate(&gone).run().is_like(2, "", "error: …does not run…\n");

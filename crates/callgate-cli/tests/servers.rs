@@ -8,28 +8,20 @@
 
 #[path = "common/mod.rs"]
 mod common;
+#[path = "servers/container.rs"]
+mod container;
+#[path = "servers/same_run.rs"]
+mod same_run;
 #[path = "servers/server.rs"]
 mod server;
-
-use std::collections::BTreeSet;
 
 use serde_json::Value;
 
 use crate::{
-    common::{Scratch, root_for, skip, tool_for},
+    common::{Scratch, root_for, skip},
+    container::{Container, Runtime},
     server::Server,
 };
-
-/// What one run of the same load calls and another does not, and why. Everything else is the same,
-/// whoever watches.
-const BY_CHANCE: &[(&str, &str)] = &[
-    ("futex", "only where a lock was taken by another thread"),
-    ("madvise", "allocators give memory back by the amount that is free"),
-    ("pwritev", "PostgreSQL, in some runs of one load and not in others"),
-    ("restart_syscall", "only where a stop falls into a sleep"),
-    ("rt_sigreturn", "only where a signal finds its process running"),
-    ("sched_yield", "only where a lock is held by another thread"),
-];
 
 #[test]
 fn nginx_serves_under_what_was_recorded() {
@@ -61,6 +53,36 @@ fn node_serves_under_what_was_recorded() {
     checks(&scratch, Server::node(&scratch), "accept4");
 }
 
+#[test]
+fn nginx_serves_in_containers_under_what_was_recorded_there() {
+    let scratch = Scratch::new();
+    in_containers(&scratch, Server::nginx(&scratch), "accept4");
+}
+
+#[test]
+fn redis_serves_and_saves_in_containers_under_what_was_recorded_there() {
+    let scratch = Scratch::new();
+    in_containers(&scratch, Server::redis(&scratch), "fdatasync");
+}
+
+#[test]
+fn postgresql_commits_in_containers_under_what_was_recorded_there() {
+    let scratch = Scratch::new();
+    in_containers(&scratch, Server::postgresql(&scratch), "fdatasync");
+}
+
+#[test]
+fn python_serves_in_containers_under_what_was_recorded_there() {
+    let scratch = Scratch::new();
+    in_containers(&scratch, Server::python(&scratch), "accept4");
+}
+
+#[test]
+fn node_serves_in_containers_under_what_was_recorded_there() {
+    let scratch = Scratch::new();
+    in_containers(&scratch, Server::node(&scratch), "accept4");
+}
+
 /// Everything that is asked of a server; the load cannot do without the call `vital`.
 fn checks(scratch: &Scratch, server: Option<Server<'_>>, vital: &str) {
     let Some(server) = server else { return };
@@ -68,49 +90,58 @@ fn checks(scratch: &Scratch, server: Option<Server<'_>>, vital: &str) {
         return;
     }
     let tried = scratch.callgate(&["record", "--method", "ebpf", "-o", "try", "--", "true"]).run();
-    let mut methods = vec!["notify"];
     if tried.status == 0 {
-        methods.insert(0, "ebpf");
+        same_run::all_back_ends_see_the_same(&server);
+        // Another run may find locks taken, and call what this did not.
+        for _ in 0..2 {
+            server.runs_well(&["record", "--method", "ebpf", "-o", "ebpf.rec", "--"]);
+        }
+        runs_under_its_profile(&server, "ebpf.rec", &[]);
+        runs_under_its_profile(&server, "ebpf.rec", &["--args"]);
     } else {
         skip(&format!("{} recorded by eBPF is not tested: {}", server.name, tried.stderr.trim()));
     }
-    for method in &methods {
-        let file = format!("{method}.rec");
-        // The second run of notification is at nearly full speed, so its load is another.
-        for _ in 0..2 {
-            server.runs_well(&["record", "--method", method, "-o", &file, "--"]);
-        }
-    }
-    let sets: Vec<BTreeSet<String>> =
-        methods.iter().map(|method| called(scratch, &format!("{method}.rec"))).collect();
-    if let [ebpf, notify] = &sets[..] {
-        let differing: BTreeSet<String> = ebpf.symmetric_difference(notify).cloned().collect();
-        assert_by_chance(server.name, "eBPF and notification differ by", &differing);
-    }
-    if tool_for("strace", "strace", "recordings of servers beside strace") {
-        server.traced("trace");
-        scratch.callgate(&["record", "-o", "s.rec", "--from-strace", "trace"]).run();
-        let traced = called(scratch, "s.rec");
-        for (method, set) in methods.iter().zip(&sets) {
-            let missing: BTreeSet<String> = traced.difference(set).cloned().collect();
-            assert_by_chance(server.name, &format!("strace saw more than {method}:"), &missing);
-        }
-    }
-    for method in &methods {
-        profile(scratch, method);
-        server.runs_well(&["run", "--profile", "p.json", "--cap-keep", "--"]);
-    }
+    // What is known by now runs at nearly full speed, so its load is another.
+    server.runs_well(&["record", "--method", "notify", "-o", "notify.rec", "--"]);
+    runs_under_its_profile(&server, "notify.rec", &[]);
     // And this test would notice.
     scratch.file("p.json", without(&scratch.read("p.json"), vital));
     let why = server.run(&["run", "--profile", "p.json", "--cap-keep", "--"]).err();
     assert!(why.is_some(), "{}: {vital} was refused and nobody noticed", server.name);
 }
 
-/// Makes `p.json` of a method's recording.
-fn profile(scratch: &Scratch, method: &str) {
-    let file = format!("{method}.rec");
-    let args = ["profile", &file, "--default", "kill", "--runtime", "none", "-o", "p.json"];
-    scratch.callgate(&args).run().is_like(0, "", "p.json: … recorded…");
+/// Makes `p.json` of a recording, and runs the load under it.
+fn runs_under_its_profile(server: &Server<'_>, recording: &str, options: &[&str]) {
+    let mut args = vec!["profile", recording, "--default", "kill", "--runtime", "none"];
+    args.extend(options.iter().chain(&["-o", "p.json"]));
+    server.scratch.callgate(&args).run().is_like(0, "", "p.json: … recorded…");
+    server.runs_well(&["run", "--profile", "p.json", "--cap-keep", "--"]);
+}
+
+/// The same in a container of each runtime.
+fn in_containers(scratch: &Scratch, server: Option<Server<'_>>, vital: &str) {
+    let Some(server) = server else { return };
+    if !root_for("a server that is recorded in a container") {
+        return;
+    }
+    let tried = scratch.callgate(&["record", "--method", "ebpf", "-o", "try", "--", "true"]).run();
+    if tried.status != 0 {
+        skip(&format!("{} in containers is not tested: {}", server.name, tried.stderr.trim()));
+        return;
+    }
+    for runtime in Runtime::ALL.into_iter().filter(|runtime| runtime.is_here()) {
+        let what = format!("{} in {}", server.name, runtime.name());
+        let container = Container::new(&server, runtime);
+        let recording = format!("{}.rec", runtime.name());
+        container.record(&recording);
+        let mut args = vec!["profile", &recording, "--default", "kill", "-o", "p.json"];
+        args.extend(runtime.options());
+        scratch.callgate(&args).run().is_like(0, "", "p.json: … recorded…");
+        container.serves_under("p.json").unwrap_or_else(|why| panic!("{what}: {why}"));
+        scratch.file("without.json", without(&scratch.read("p.json"), vital));
+        let served = container.serves_under("without.json");
+        assert!(served.is_err(), "{what}: {vital} was refused and nobody noticed");
+    }
 }
 
 /// A profile that does not have this call.
@@ -122,22 +153,4 @@ fn without(profile: &[u8], call: &str) -> String {
     let entries = profile["syscalls"].as_array_mut().expect("it has entries");
     entries.retain(|entry| entry["names"].as_array().is_some_and(|names| !names.is_empty()));
     profile.to_string()
-}
-
-/// The names in a recording.
-fn called(scratch: &Scratch, name: &str) -> BTreeSet<String> {
-    let text = String::from_utf8(scratch.read(name)).expect("a recording is text");
-    let lines = text.lines().map(|line| {
-        let line: Value = serde_json::from_str(line).expect("a line is JSON");
-        assert!(line["lost"].is_null(), "{name}: {line}");
-        line
-    });
-    lines.filter_map(|line| line["name"].as_str().map(str::to_owned)).collect()
-}
-
-#[track_caller]
-fn assert_by_chance(server: &str, what: &str, names: &BTreeSet<String>) {
-    let unexplained: Vec<&String> =
-        names.iter().filter(|name| BY_CHANCE.iter().all(|(known, _)| known != name)).collect();
-    assert!(unexplained.is_empty(), "{server}: {what} {unexplained:?}, of {names:?}");
 }

@@ -5,7 +5,7 @@ use alloc::{collections::BTreeSet, vec::Vec};
 use callgate_bpf::{Architecture, SeccompData, SyscallNr};
 use callgate_policy::{Comparison, NumberVerdict, Rule, Ruleset, Test};
 
-use crate::lower::run_starts;
+use crate::runs::run_starts;
 
 /// Calls `visit` with calls on both sides of every limit of the rules, some of an architecture
 /// that the rules do not know included.

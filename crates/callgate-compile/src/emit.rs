@@ -6,20 +6,22 @@
 
 use alloc::{collections::BTreeMap, vec, vec::Vec};
 
-use callgate_bpf::{Instruction, Op, Operand, RawAction};
+use callgate_bpf::{AluOp, Instruction, Op, Operand, RawAction};
 
-use crate::graph::{Graph, Node, NodeId, TestNode};
+use crate::graph::{Graph, Node, NodeId, TestNode, Word};
 
 /// Lays out everything that can be reached from the root, which becomes instruction 0.
 pub(crate) fn emit(graph: &Graph, root: NodeId) -> Vec<Instruction> {
     let order = successors_first(graph, root);
-    let loads = needed_loads(graph, root, &order);
-    let mut emitter =
-        Emitter { reversed: Vec::new(), tests: BTreeMap::new(), returns: BTreeMap::new() };
+    let prefixes = prefixes(graph, root, &order);
+    let mut emitter = Emitter {
+        graph,
+        reversed: Vec::new(),
+        entries: vec![Entries::default(); graph.len()],
+        returns: BTreeMap::new(),
+    };
     for &id in &order {
-        if let Node::Test(test) = graph.node(id) {
-            emitter.test(graph, id, test, loads[id.index()]);
-        }
+        emitter.node(id, prefixes[id.index()]);
     }
     if let Node::Return(action) = graph.node(root) {
         emitter.push(Op::Return(action.0));
@@ -28,8 +30,7 @@ pub(crate) fn emit(graph: &Graph, root: NodeId) -> Vec<Instruction> {
     emitter.reversed
 }
 
-/// The nodes reachable from the root, each behind its successors; the branch that is likelier to
-/// be long is placed next to its test.
+/// The nodes reachable from the root, each behind its successors.
 fn successors_first(graph: &Graph, root: NodeId) -> Vec<NodeId> {
     let mut done = vec![false; graph.len()];
     let mut order = Vec::new();
@@ -39,13 +40,7 @@ fn successors_first(graph: &Graph, root: NodeId) -> Vec<NodeId> {
             open.pop();
             continue;
         }
-        let pending = match graph.node(id) {
-            Node::Return(_) => None,
-            Node::Test(test) => {
-                [test.then, test.otherwise].into_iter().find(|next| !done[next.index()])
-            }
-        };
-        match pending {
+        match graph.node(id).successors().find(|next| !done[next.index()]) {
             Some(next) => open.push(next),
             None => {
                 done[id.index()] = true;
@@ -57,38 +52,69 @@ fn successors_first(graph: &Graph, root: NodeId) -> Vec<NodeId> {
     order
 }
 
-/// Which tests are reached with another word in A than theirs, and so need a load.
-fn needed_loads(graph: &Graph, root: NodeId, order: &[NodeId]) -> Vec<bool> {
-    let mut loads = vec![false; graph.len()];
-    loads[root.index()] = true;
+/// How far what A holds is from what a node needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Default)]
+enum Way {
+    /// A holds it.
+    #[default]
+    Ready,
+    /// A holds more bits of the same word: an AND is missing.
+    Mask,
+    /// A holds something else.
+    Load,
+}
+
+fn way(held: Option<Word>, needed: Word) -> Way {
+    match held {
+        Some(word) if word == needed => Way::Ready,
+        Some(word) if word.offset == needed.offset && word.mask & needed.mask == needed.mask => {
+            Way::Mask
+        }
+        _ => Way::Load,
+    }
+}
+
+/// The longest way on which each node is reached: what must be laid out before it.
+fn prefixes(graph: &Graph, root: NodeId, order: &[NodeId]) -> Vec<Way> {
+    let mut longest = vec![Way::Ready; graph.len()];
+    longest[root.index()] = Way::Load;
     for &id in order {
-        let Node::Test(test) = graph.node(id) else { continue };
-        for next in [test.then, test.otherwise] {
-            if let Node::Test(next_test) = graph.node(next)
-                && next_test.word != test.word
-            {
-                loads[next.index()] = true;
+        let node = graph.node(id);
+        for next in node.successors() {
+            if let Some(needed) = graph.node(next).word() {
+                let way = way(node.word(), needed);
+                longest[next.index()] = longest[next.index()].max(way);
             }
         }
     }
-    loads
+    longest
 }
 
 /// Distance from the end of the program.
 type Place = usize;
 
-/// Where a test can be entered.
-#[derive(Clone, Copy)]
+/// Where a node can be entered, for each [`Way`].
+#[derive(Clone, Copy, Default)]
 struct Entries {
-    /// With its word already in A.
-    test: Place,
-    /// With anything in A.
+    ready: Option<Place>,
+    mask: Option<Place>,
     load: Option<Place>,
 }
 
-struct Emitter {
+impl Entries {
+    fn at(&mut self, way: Way) -> &mut Option<Place> {
+        match way {
+            Way::Ready => &mut self.ready,
+            Way::Mask => &mut self.mask,
+            Way::Load => &mut self.load,
+        }
+    }
+}
+
+struct Emitter<'a> {
+    graph: &'a Graph,
     reversed: Vec<Instruction>,
-    tests: BTreeMap<NodeId, Entries>,
+    entries: Vec<Entries>,
     /// The latest RET of each word.
     returns: BTreeMap<u32, Place>,
 }
@@ -96,23 +122,51 @@ struct Emitter {
 #[derive(Clone, Copy)]
 enum Destination {
     Return(RawAction),
-    Test { id: NodeId, load: bool },
+    Node { id: NodeId, way: Way },
 }
 
-impl Emitter {
+impl Emitter<'_> {
     fn push(&mut self, op: Op) -> Place {
         self.reversed.push(op.into());
         self.reversed.len() - 1
     }
 
-    fn test(&mut self, graph: &Graph, id: NodeId, test: TestNode, load: bool) {
-        let destination = |next: NodeId| match graph.node(next) {
-            Node::Return(action) => Destination::Return(action),
-            Node::Test(next_test) => {
-                Destination::Test { id: next, load: next_test.word != test.word }
+    fn node(&mut self, id: NodeId, prefix: Way) {
+        let word = match self.graph.node(id) {
+            // Laid out by those who need it.
+            Node::Return(_) => return,
+            Node::Test(test) => {
+                self.test(test);
+                test.word
+            }
+            Node::Clear { keep, next } => {
+                let next = self.destination(Some(Word::NR), next);
+                if self.skip(next) != Some(0) {
+                    self.repeat(next);
+                }
+                self.push(Op::Alu(AluOp::And, Operand::K(keep)));
+                Word::NR
             }
         };
-        let (then, otherwise) = (destination(test.then), destination(test.otherwise));
+        let ready = self.reversed.len() - 1;
+        let masks = prefix >= Way::Mask && word.mask != u32::MAX;
+        let mask = masks.then(|| self.push(Op::Alu(AluOp::And, Operand::K(word.mask))));
+        let load = (prefix == Way::Load).then(|| self.push(Op::Load(word.offset)));
+        self.entries[id.index()] = Entries { ready: Some(ready), mask, load };
+    }
+
+    fn destination(&self, held: Option<Word>, next: NodeId) -> Destination {
+        let node = self.graph.node(next);
+        match (node, node.word()) {
+            (_, Some(needed)) => Destination::Node { id: next, way: way(held, needed) },
+            (Node::Return(action), None) => Destination::Return(action),
+            _ => unreachable!("only a verdict needs no word"),
+        }
+    }
+
+    fn test(&mut self, test: TestNode) {
+        let then = self.destination(Some(test.word), test.then);
+        let otherwise = self.destination(Some(test.word), test.otherwise);
         // Bringing one target within reach may push the other out of it.
         let (jt, jf) = loop {
             let before = self.reversed.len();
@@ -125,48 +179,42 @@ impl Emitter {
             }
         };
         let TestNode { condition, k, .. } = test;
-        let place = self.push(Op::Branch { condition, operand: Operand::K(k), jt, jf });
-        let load = load.then(|| self.push(Op::Load(test.word)));
-        self.tests.insert(id, Entries { test: place, load });
+        self.push(Op::Branch { condition, operand: Operand::K(k), jt, jf });
     }
 
     /// Instructions to skip from the next one laid out to the destination, if they fit a branch.
-    fn skip(&self, destination: Destination) -> Option<u8> {
+    fn skip(&mut self, destination: Destination) -> Option<u8> {
         let place = self.place(destination)?;
         u8::try_from(self.reversed.len() - 1 - place).ok()
     }
 
-    fn place(&self, destination: Destination) -> Option<Place> {
+    fn place(&mut self, destination: Destination) -> Option<Place> {
         match destination {
             Destination::Return(action) => self.returns.get(&action.0).copied(),
-            Destination::Test { id, load } => {
-                let entries = self.tests.get(&id)?;
-                if load { entries.load } else { Some(entries.test) }
-            }
+            Destination::Node { id, way } => *self.entries[id.index()].at(way),
         }
     }
 
     /// Lays out a RET or a jump where the destination is too far for a branch.
     fn bring_near(&mut self, destination: Destination) {
-        if self.skip(destination).is_some() {
-            return;
+        if self.skip(destination).is_none() {
+            self.repeat(destination);
         }
+    }
+
+    /// Lays out a RET, or a jump to a node.
+    fn repeat(&mut self, destination: Destination) {
         match destination {
             Destination::Return(action) => {
                 let place = self.push(Op::Return(action.0));
                 self.returns.insert(action.0, place);
             }
-            Destination::Test { id, load } => {
+            Destination::Node { id, way } => {
                 let target = self.place(destination).expect("successors are laid out first");
                 let distance = u32::try_from(self.reversed.len() - 1 - target)
                     .expect("a graph has fewer nodes than 2^32");
                 let place = self.push(Op::Jump(distance));
-                let entries = self.tests.get_mut(&id).expect("laid out");
-                if load {
-                    entries.load = Some(place);
-                } else {
-                    entries.test = place;
-                }
+                *self.entries[id.index()].at(way) = Some(place);
             }
         }
     }
@@ -185,7 +233,7 @@ mod tests {
         let mut root = graph.ret(Action::KillProcess.raw());
         for k in 0..length {
             // Another word each time, so that no load can be left out.
-            let word = if k % 2 == 0 { 16 } else { 24 };
+            let word = Word::whole(if k % 2 == 0 { 16 } else { 24 });
             root = graph.test(TestNode {
                 word,
                 condition: Condition::Eq,

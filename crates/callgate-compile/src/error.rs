@@ -3,7 +3,7 @@
 use alloc::{boxed::Box, string::String, vec::Vec};
 use core::fmt;
 
-use callgate_bpf::{Action, Invalid, MAX_INSTRUCTIONS, PATH_BUDGET, SeccompData};
+use callgate_bpf::{Action, Invalid, MAX_INSTRUCTIONS, PATH_BUDGET, SeccompData, SyscallNr};
 use callgate_syscalls::Abi;
 use callgate_verdict::TooComplex;
 
@@ -22,6 +22,7 @@ enum Kind {
     Invalid(Invalid),
     TooComplex(TooComplex),
     Mismatch(Mismatch),
+    Uncached(Abi, SyscallNr),
 }
 
 /// A system call and how much of a program its argument rules take.
@@ -70,6 +71,10 @@ impl CompileError {
         Kind::Mismatch(mismatch).into()
     }
 
+    pub(crate) fn uncached(abi: Abi, nr: SyscallNr) -> CompileError {
+        Kind::Uncached(abi, nr).into()
+    }
+
     /// The system calls that need most, when the program is too large; largest first.
     pub fn contributors(&self) -> &[Contributor] {
         match &*self.kind {
@@ -87,7 +92,7 @@ impl CompileError {
 
     /// Whether this is a defect of Callgate and not of the policy.
     pub fn is_internal(&self) -> bool {
-        matches!(&*self.kind, Kind::Invalid(_) | Kind::Mismatch(_))
+        matches!(&*self.kind, Kind::Invalid(_) | Kind::Mismatch(_) | Kind::Uncached(..))
     }
 }
 
@@ -122,6 +127,11 @@ impl fmt::Display for CompileError {
             Kind::Invalid(invalid) => {
                 write!(f, "internal error: the compiler made an invalid program: {invalid}")
             }
+            Kind::Uncached(abi, nr) => write!(
+                f,
+                "internal error: the program keeps number {nr} of {}, which is always allowed, out of the kernel's cache",
+                abi.name()
+            ),
             Kind::TooComplex(error) => {
                 write!(f, "the program could not be proved to mean what the policy says: {error}")
             }

@@ -1,25 +1,23 @@
 //! From rules to the decision graph.
 
-mod arguments;
+mod chain;
+mod fold;
+mod price;
 
-use alloc::{
-    collections::{BTreeMap, BTreeSet},
-    string::ToString,
-    vec,
-    vec::Vec,
-};
+use alloc::{collections::BTreeMap, string::ToString, vec, vec::Vec};
 
 use callgate_bpf::{Architecture, ByteOrder, Condition, SyscallNr};
-use callgate_policy::{NumberVerdict, Ruleset};
+use callgate_policy::{AbiRules, NumberVerdict, Rule, Ruleset};
 
 use crate::{
+    Options,
+    arguments::{Residue, Search},
+    dispatch::{self, Plan, Price, Run},
     error::Contributor,
-    graph::{Graph, Node, NodeId, TestNode},
+    graph::{Graph, Node, NodeId, TestNode, Word},
+    runs::{Span, run_starts, spans},
+    weights::Fate,
 };
-
-/// Byte offsets of the first two words of `struct seccomp_data`.
-const NR: u32 = 0;
-const ARCH: u32 = 4;
 
 pub(crate) struct Lowered {
     pub(crate) graph: Graph,
@@ -28,9 +26,18 @@ pub(crate) struct Lowered {
     arguments: BTreeMap<&'static str, NodeId>,
 }
 
-pub(crate) fn lower(ruleset: &Ruleset, order: ByteOrder) -> Lowered {
-    let mut lowerer =
-        Lowerer { ruleset, order, graph: Graph::default(), arguments: BTreeMap::new() };
+pub(crate) fn lower(ruleset: &Ruleset, order: ByteOrder, options: &Options) -> Lowered {
+    let numbers = ruleset.abis.iter().flat_map(|table| table.rules.values());
+    let conditional = numbers.filter(|rules| rules.first().is_some_and(|r| !r.is_unconditional()));
+    let conditional = conditional.count();
+    let mut lowerer = Lowerer {
+        ruleset,
+        order,
+        options,
+        graph: Graph::default(),
+        search: Search::new(order, price::arguments(options), options.passes.cubes, conditional),
+        arguments: BTreeMap::new(),
+    };
     let mut root = lowerer.graph.ret(ruleset.other.raw());
     let mut seen: Vec<Architecture> = Vec::new();
     for table in &ruleset.abis {
@@ -40,9 +47,9 @@ pub(crate) fn lower(ruleset: &Ruleset, order: ByteOrder) -> Lowered {
     }
     // The machine's own architecture comes first in the ruleset and is tested first.
     for &arch in seen.iter().rev() {
-        let then = lowerer.dispatch(arch);
+        let then = lowerer.architecture(arch);
         root = lowerer.graph.test(TestNode {
-            word: ARCH,
+            word: Word::ARCH,
             condition: Condition::Eq,
             k: arch.0,
             then,
@@ -55,46 +62,93 @@ pub(crate) fn lower(ruleset: &Ruleset, order: ByteOrder) -> Lowered {
 struct Lowerer<'a> {
     ruleset: &'a Ruleset,
     order: ByteOrder,
+    options: &'a Options,
     graph: Graph,
+    search: Search,
     arguments: BTreeMap<&'static str, NodeId>,
-}
-
-/// Numbers from `start` to the next run are treated alike.
-struct Run {
-    start: u32,
-    leaf: NodeId,
 }
 
 impl Lowerer<'_> {
     /// The decision on the numbers of one architecture.
-    fn dispatch(&mut self, arch: Architecture) -> NodeId {
-        let mut runs: Vec<Run> = Vec::new();
-        for start in run_starts(self.ruleset, arch) {
-            let leaf = self.leaf(arch, SyscallNr(start));
-            if runs.last().is_none_or(|last| last.leaf != leaf) {
-                runs.push(Run { start, leaf });
-            }
+    fn architecture(&mut self, arch: Architecture) -> NodeId {
+        let starts = run_starts(self.ruleset, arch);
+        let leaves = spans(0, u32::MAX, &starts, |nr| self.leaf(arch, SyscallNr(nr)));
+        let weights = self.weights(arch);
+        let is_native = self.ruleset.abis.first().is_some_and(|table| table.abi.audit() == arch);
+        let price = price::numbers(self.options, is_native);
+        match fold::fold(self, arch, &leaves, &weights, price) {
+            Some(folded) => folded,
+            None => self.dispatch(&leaves, &weights, price),
         }
-        self.search(&runs)
     }
 
-    /// A balanced search tree over runs.
-    ///
-    /// Its depth is logarithmic in the number of runs, so the recursion is at most 32 deep.
-    fn search(&mut self, runs: &[Run]) -> NodeId {
-        if let [only] = runs {
-            return only.leaf;
+    /// The weight of each number, in order.
+    fn weights(&self, arch: Architecture) -> Vec<(u32, u64)> {
+        let mut weights = Vec::new();
+        for table in self.ruleset.abis.iter().filter(|table| table.abi.audit() == arch) {
+            for (nr, name) in table.abi.syscalls() {
+                let fate = match table.rules.get(&nr).map(Vec::as_slice) {
+                    None | Some([]) => Fate::Default,
+                    Some([rule, ..]) if rule.is_unconditional() && rule.action.runs_call() => {
+                        Fate::Cached
+                    }
+                    Some(_) => Fate::Asked,
+                };
+                weights.push((nr.0, self.options.weights.of(name, fate)));
+            }
         }
-        let (low, high) = runs.split_at(runs.len() / 2);
-        let otherwise = self.search(low);
-        let then = self.search(high);
-        self.graph.test(TestNode {
-            word: NR,
-            condition: Condition::Ge,
-            k: high[0].start,
-            then,
-            otherwise,
-        })
+        weights.sort_unstable();
+        weights
+    }
+
+    /// The best tree over the leaves.
+    fn dispatch(
+        &mut self,
+        leaves: &[Span<NodeId>],
+        weights: &[(u32, u64)],
+        price: Price,
+    ) -> NodeId {
+        let runs = self.runs(leaves, weights);
+        let plan = dispatch::plan(&runs, price);
+        self.lay(&plan, NodeId::of_number)
+    }
+
+    /// The leaves as runs, with what their numbers weigh together.
+    fn runs(&self, leaves: &[Span<NodeId>], weights: &[(u32, u64)]) -> Vec<Run> {
+        let mut rest = weights;
+        let mut run = |span: &Span<NodeId>| {
+            let inside = rest.partition_point(|(nr, _)| *nr <= span.last);
+            let (inside, others) = rest.split_at(inside);
+            rest = others;
+            let weight: u64 = inside.iter().map(|(_, weight)| weight).sum();
+            Run {
+                first: span.first,
+                last: span.last,
+                class: span.value.number(),
+                weight: weight.max(1),
+                depth: self.graph.depth_of(span.value),
+            }
+        };
+        leaves.iter().map(&mut run).collect()
+    }
+
+    /// The decision on the arguments of one number.
+    fn rules(&mut self, rules: &[Rule], table: &AbiRules) -> NodeId {
+        match rules.first() {
+            None => return self.graph.ret(table.default.raw()),
+            Some(first) if first.is_unconditional() => return self.graph.ret(first.action.raw()),
+            Some(_) => {}
+        }
+        if self.options.passes.words
+            && let Ok(node) = self.search.lower(Residue::of(rules, table), &mut self.graph)
+        {
+            return node;
+        }
+        self.chain(rules, table.default, table.abi.arg_bits())
+    }
+
+    fn lay(&mut self, plan: &Plan, node: impl Fn(u32) -> NodeId) -> NodeId {
+        plan.lay(Word::NR, &mut self.graph, &mut |class, _| node(class))
     }
 
     fn leaf(&mut self, arch: Architecture, nr: SyscallNr) -> NodeId {
@@ -103,7 +157,7 @@ impl Lowerer<'_> {
                 self.graph.ret(action.raw())
             }
             NumberVerdict::Rules { table, rules } => {
-                let leaf = self.rules(rules, table.default, table.abi.arg_bits());
+                let leaf = self.rules(rules, table);
                 if rules.iter().any(|rule| !rule.is_unconditional())
                     && let Some(name) = table.abi.name_of(nr)
                 {
@@ -113,22 +167,6 @@ impl Lowerer<'_> {
             }
         }
     }
-}
-
-/// The first number of every run that an architecture may have, in order.
-pub(crate) fn run_starts(ruleset: &Ruleset, arch: Architecture) -> BTreeSet<u32> {
-    const X32: u32 = SyscallNr::X32_BIT;
-    // Where bit 30 changes, and −1: only x86_64 needs them, and elsewhere the runs merge again.
-    let mut starts = BTreeSet::from([0, X32, 2 * X32, 3 * X32, u32::MAX]);
-    for table in ruleset.abis.iter().filter(|table| table.abi.audit() == arch) {
-        let rules = table.rules.keys().copied();
-        let newer = table.newer.iter().flat_map(|newer| [newer.last].into_iter().chain(newer.also));
-        for nr in rules.chain(newer) {
-            starts.insert(nr.0);
-            starts.extend(nr.0.checked_add(1));
-        }
-    }
-    starts
 }
 
 impl Lowered {
@@ -150,11 +188,10 @@ impl Lowered {
         let mut open = vec![from];
         let mut count = 0;
         while let Some(id) = open.pop() {
-            if !core::mem::replace(&mut seen[id.index()], true)
-                && let Node::Test(test) = self.graph.node(id)
-            {
-                count += 1;
-                open.extend([test.then, test.otherwise]);
+            if !core::mem::replace(&mut seen[id.index()], true) {
+                let node = self.graph.node(id);
+                count += usize::from(matches!(node, Node::Test(_)));
+                open.extend(node.successors());
             }
         }
         count

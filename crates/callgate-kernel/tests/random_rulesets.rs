@@ -16,10 +16,11 @@ use std::ffi::{c_int, c_void};
 use std::mem::MaybeUninit;
 use std::ptr;
 use std::sync::Once;
-use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU32, AtomicUsize, Ordering};
 
 use callgate_bpf::generate::Rng;
 use callgate_bpf::{Action, SeccompData, SyscallNr};
+use callgate_compile::{Options, Passes};
 use callgate_policy::generate::{self, Shape};
 use callgate_policy::{AbiRules, Rule, Ruleset};
 use callgate_syscalls::Abi;
@@ -286,9 +287,15 @@ fn has_int80() -> bool {
     status == 0
 }
 
+/// With all optimisations, or all but one: another way each time.
 fn compile(ruleset: &Ruleset) -> Vec<libc::sock_filter> {
-    let compiled =
-        callgate_compile::compile(ruleset).unwrap_or_else(|error| panic!("{error}\n{ruleset:#?}"));
+    static ROUND: AtomicUsize = AtomicUsize::new(0);
+    let mut ways = vec![Passes::ALL];
+    ways.extend(Passes::each_off().map(|(_, passes)| passes));
+    let mut options = Options::default();
+    options.passes = ways[ROUND.fetch_add(1, Ordering::Relaxed) % ways.len()];
+    let compiled = callgate_compile::compile_with(ruleset, &options)
+        .unwrap_or_else(|error| panic!("{error}\n{ruleset:#?}"));
     oracle::filter(compiled.program().instructions())
 }
 

@@ -22,6 +22,7 @@ mod resolve;
 mod ruleset;
 pub mod suggest;
 mod target;
+mod typed;
 
 pub use crate::comparison::{ArgIndex, Comparison, Test, Width};
 pub use crate::from_rules::Nameless;

@@ -35,6 +35,9 @@ impl Container {
     /// What there is to watch: its cgroup, or else its first process and what that starts.
     pub fn running(&self) -> Running<'_> {
         match &self.cgroup {
+            cgroup if self.is_waiting => {
+                Running::Made { init: self.init, cgroup: cgroup.as_deref().ok() }
+            }
             Ok(path) => Running::Cgroup(path),
             Err(_) => Running::Process(self.init),
         }

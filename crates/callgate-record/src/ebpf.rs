@@ -162,6 +162,15 @@ pub enum Running<'a> {
     Process(i32),
     /// The processes of a cgroup and of those below it, until there are none.
     Cgroup(&'a Path),
+    /// A container that its runtime has made and not started: its cgroup, or else its first process
+    /// and what that starts. What the runtime's own threads do in it until they execute the command
+    /// is not the container's, and not recorded.
+    Made {
+        /// The first process.
+        init: i32,
+        /// The cgroup, where it has one.
+        cgroup: Option<&'a Path>,
+    },
 }
 
 /// Records what runs already, from now on to its end, for a time, or until `end` has come, into `out`
@@ -184,28 +193,32 @@ pub fn attach(
     /// How often a look that brought nothing is written down.
     const REST: Duration = Duration::from_secs(10);
     let missing = |error: io::Error| CountError(Kind::Wait(error));
-    let (process, cgroup) = match running {
-        Running::Process(number) => {
-            let pid =
-                Pid::from_raw(number).ok_or_else(|| missing(io::ErrorKind::NotFound.into()))?;
-            let held = pidfd_open(pid, PidfdFlags::empty()).map_err(|e| missing(e.into()))?;
-            (Some((number, held)), None)
-        }
-        Running::Cgroup(path) => {
-            let cgroup = Cgroup::open(path);
-            (None, Some(cgroup.map_err(|error| missing(io::Error::other(error.to_string())))?))
-        }
+    let (process, path, made) = match running {
+        Running::Process(number) => (Some(number), None, None),
+        Running::Cgroup(path) => (None, Some(path), None),
+        Running::Made { init, cgroup: Some(path) } => (None, Some(path), Some(init)),
+        Running::Made { init, cgroup: None } => (Some(init), None, Some(init)),
     };
+    let hold = |number| -> Result<_, CountError> {
+        let pid = Pid::from_raw(number).ok_or_else(|| missing(io::ErrorKind::NotFound.into()))?;
+        let held = pidfd_open(pid, PidfdFlags::empty()).map_err(|e| missing(e.into()))?;
+        Ok((number, held))
+    };
+    let process = process.map(hold).transpose()?;
+    let open =
+        |path| Cgroup::open(path).map_err(|error| missing(io::Error::other(error.to_string())));
+    let cgroup = path.map(open).transpose()?;
     let scope = match (&process, &cgroup) {
         (Some((number, _)), _) => Scope::Tree(*number),
         (_, Some(cgroup)) => Scope::Cgroup(cgroup),
         (None, None) => return Err(missing(io::ErrorKind::NotFound.into())),
     };
     let table = table();
-    let counters = RecorderOptions::new(scope)
-        .arguments(&table)
-        .start()
-        .map_err(|error| CountError(Kind::Start(error)))?;
+    let mut options = RecorderOptions::new(scope).arguments(&table);
+    if let Some(init) = made {
+        options = options.launched(init);
+    }
+    let counters = options.start().map_err(|error| CountError(Kind::Start(error)))?;
     let mut feed = Feed::new(counters, Duration::ZERO, markers);
     let tick = Timespec::try_from(TICK).map_err(|error| missing(io::Error::other(error)))?;
     let began = Instant::now();

@@ -116,7 +116,8 @@ mod tests {
     fn asks(known: &Known, name: &str, first: u64) -> bool {
         let number = Abi::X86_64.number(name).unwrap();
         let mut data = SeccompData::new(Abi::X86_64.audit(), number);
-        data.args[0] = first;
+        // SOCK_STREAM, of sockets.
+        data.args[..2].copy_from_slice(&[first, 1]);
         known.ruleset.decide(&data).0 == Action::UserNotif
     }
 

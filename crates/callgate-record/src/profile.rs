@@ -3,7 +3,7 @@
 //! A profile of a recording permits what was called, in entries that say where they come from;
 //! beside them, each in an entry of its own that says so, what the container runtime needs once
 //! the filter holds it ([`base`]), what stands for a recorded call on other architectures and with
-//! other C libraries, and ENOSYS for what programs only try.
+//! other C libraries, what comes with it by chance, and ENOSYS for what programs only try.
 //!
 //! ```
 //! use callgate_policy::formats;
@@ -23,6 +23,7 @@
 mod arguments;
 pub mod base;
 mod check;
+mod companions;
 mod recorded;
 mod siblings;
 pub mod stability;
@@ -47,7 +48,7 @@ pub struct Options {
     pub default: Action,
     /// Narrow what arguments choose to what was seen, where that is bounded.
     pub arguments: bool,
-    /// Add what stands for recorded calls elsewhere.
+    /// Add what stands for recorded calls elsewhere, and what comes with them by chance.
     pub siblings: bool,
     /// What the runtime needs.
     pub base: Option<Base>,
@@ -88,6 +89,8 @@ pub struct Profile {
     pub base: BTreeSet<&'static str>,
     /// The names that stand for recorded ones elsewhere.
     pub siblings: BTreeSet<&'static str>,
+    /// The names that come with recorded ones by chance: with a signal, with a lock that is taken.
+    pub companions: BTreeSet<&'static str>,
     /// The recorded names that were narrowed.
     pub narrowed: BTreeSet<&'static str>,
     /// The recorded names that could not be narrowed, since some run let them pass unwatched.
@@ -133,10 +136,14 @@ pub fn generate(recording: &Recording, options: &Options) -> Result<Profile, Pro
         entries.push(allow(&base, Vec::new(), runtime.to_string()));
         named.extend(&base);
     }
-    let mut siblings = BTreeSet::new();
+    let (mut siblings, mut companions) = (BTreeSet::new(), BTreeSet::new());
     if options.siblings {
-        let more = siblings::entries(&named, &recorded, &narrow.names(), &abis);
-        for entry in more {
+        if let Some(entry) = companions::entry(&named, &recorded) {
+            companions.extend(names(&entry));
+            entries.push(entry);
+        }
+        named.extend(&companions);
+        for entry in siblings::entries(&named, &recorded, &narrow.names(), &abis) {
             siblings.extend(names(&entry));
             entries.push(entry);
         }
@@ -165,6 +172,7 @@ pub fn generate(recording: &Recording, options: &Options) -> Result<Profile, Pro
         abis,
         base,
         siblings,
+        companions,
         narrowed: narrow.names(),
         unwatched: narrow.unwatched(),
         refused: always_refused(recording),

@@ -104,6 +104,11 @@ impl ConstantSet {
         }
     }
 
+    /// The bits that hold one of several values; those beside them are flags.
+    pub const fn field(&self) -> u64 {
+        self.field
+    }
+
     /// Every name with its value. A negative constant has all its upper bits set.
     pub fn iter(&self) -> impl Iterator<Item = (&'static str, u64)> + Clone {
         let other = move |pair: &(&'static str, u64)| {

@@ -1,6 +1,7 @@
 //! `callgate compile`: a profile as a BPF program, or as a profile for another reader.
 
 pub mod format;
+mod options;
 mod statistics;
 
 pub use self::format::ProgramForm;
@@ -10,6 +11,7 @@ use std::{path::PathBuf, time::Instant};
 use callgate_policy::{Dialect, Policy, Ruleset, Target};
 use clap::{Args as ClapArgs, ValueEnum};
 
+use self::options::OptionArgs;
 use super::{Answer, Failure};
 use crate::{
     output, report,
@@ -20,6 +22,7 @@ use crate::{
 const AFTER_HELP: &str = "\
 Examples:
   callgate compile web.json -o web.bpf --stats
+  strace -f -c -o counts ./web; callgate compile web.json --weights counts -o web.bpf
   callgate compile docker-default --arch aarch64 --arch arm --format c -o filter.h
   callgate compile docker.json --format oci --cap default --cap SYS_ADMIN -o runc.json
   bwrap --ro-bind / / --seccomp 9 sh 9<web.bpf";
@@ -44,6 +47,9 @@ pub struct Args {
 
     #[command(flatten)]
     target: TargetArgs,
+
+    #[command(flatten)]
+    options: OptionArgs,
 
     /// Say what the program does and costs, on standard error
     #[arg(long)]
@@ -78,8 +84,9 @@ pub fn main(args: Args) -> Result<Answer, Failure> {
     let (Some(ruleset), Some(policy)) = (ruleset, &profile.policy) else {
         return Err(Failure::Reported);
     };
+    let options = args.options.options()?;
     let start = Instant::now();
-    let compiled = callgate_compile::compile(&ruleset)
+    let compiled = callgate_compile::compile_with(&ruleset, &options)
         .map_err(|error| format!("{}: {error}; nothing was written", profile.name))?;
     let took = start.elapsed();
     let program = |form: ProgramForm| form.write(compiled.program(), &profile.name);

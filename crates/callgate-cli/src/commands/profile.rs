@@ -37,18 +37,19 @@ mod stability;
 const AFTER_HELP: &str = "\
 The profile permits what was seen in any run, and what is written is read back and proved to. Each
 entry says where it comes from; what was not recorded stands in entries of its own that say so:
-what the container runtime needs once the filter holds it (--runtime none leaves it out), and what
-takes the place of a recorded call on other architectures, with other C libraries or when a signal
-comes (--no-siblings leaves it out). Calls newer than all that were recorded get ENOSYS, so that
-programs fall back.
+what the container runtime needs once the filter holds it (--runtime none leaves it out), what takes
+the place of a recorded call on other architectures or with other C libraries, and what comes with
+it by chance, as with a signal (--no-siblings leaves both out). Calls newer than all that were
+recorded get ENOSYS, so that programs fall back.
 
-With no_new_privs in the container its runtime needs far less: --no-new-privileges.
+With no_new_privs in the container its runtime needs far less: --no-new-privileges. So it does, with
+crun, where nobody uses `exec`: --no-exec.
 
 Exit status: 0 the profile was written, 2 error.
 
 Examples:
   callgate profile web.rec -o web.json
-  callgate profile run1.rec run2.rec --args --runtime crun --no-new-privileges
+  callgate profile run1.rec run2.rec --args --runtime crun --no-new-privileges --no-exec
   callgate profile web.rec --phase after:serving --runtime none -o serving.json
   callgate profile web.rec --default kill --to docker -o web.json";
 
@@ -89,7 +90,13 @@ pub struct Args {
     #[arg(long)]
     no_new_privileges: bool,
 
-    /// Leave out what takes the place of recorded calls elsewhere
+    /// No further command is started in the container (`podman exec`, health checks), so that its
+    /// runtime needs less
+    #[arg(long)]
+    no_exec: bool,
+
+    /// Leave out what takes the place of recorded calls elsewhere, and what comes with them by
+    /// chance
     #[arg(long)]
     no_siblings: bool,
 
@@ -136,7 +143,9 @@ pub fn main(args: Args) -> Result<Answer, Failure> {
     options.arguments = args.args;
     options.siblings = !args.no_siblings;
     options.abis = args.arch.clone();
-    options.base = runtime.map(|runtime| Base { runtime, no_new_privs: args.no_new_privileges });
+    let base =
+        |runtime| Base { runtime, no_new_privs: args.no_new_privileges, exec: !args.no_exec };
+    options.base = runtime.map(base);
     options.dialect = match args.to.name {
         "docker" => Some(Dialect::Docker),
         "containers" => Some(Dialect::Containers),
@@ -265,6 +274,9 @@ fn tell(args: &Args, recording: &Recording, profile: &Profile) {
     if !profile.siblings.is_empty() {
         text.push_str(&format!(" + {} for other machines and libraries", profile.siblings.len()));
     }
+    if !profile.companions.is_empty() {
+        text.push_str(&format!(" + {} that come by chance", profile.companions.len()));
+    }
     crate::report::say_line(&text);
     let list = |names: &BTreeSet<&str>| names.iter().copied().collect::<Vec<_>>().join(", ");
     if args.args {
@@ -311,7 +323,7 @@ fn saved(args: &Args, profile: &Profile) -> Option<usize> {
         RuntimeName::Podman => Runtime::Podman,
         RuntimeName::None => return None,
     };
-    let with = Base { runtime, no_new_privs: true }.names();
+    let with = Base { runtime, no_new_privs: true, exec: !args.no_exec }.names();
     let fewer = profile.base.difference(&with).count();
     (fewer > 0).then_some(fewer)
 }

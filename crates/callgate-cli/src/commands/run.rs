@@ -64,7 +64,7 @@ pub struct Args {
 
     /// Strict mode instead of a filter: from `main` on only read, write, exit and sigreturn
     #[arg(long, conflicts_with_all = [
-        "profile", "dialect", "pedantic", "no_enosys", "like", "cap_drop", "cap_add", "cap_keep",
+        "profile", "dialect", "pedantic", "typed_args", "no_enosys", "like", "cap_drop", "cap_add", "cap_keep",
         "keep_privileges", "allow_unanswered", "log", "dry_run",
     ])]
     strict: bool,

@@ -20,6 +20,7 @@ mod profiles;
 mod rootfs;
 
 mod actions;
+mod base_set;
 mod default_profile;
 mod engine_wide;
 mod go_json;

@@ -22,6 +22,11 @@ pub fn build(to: &Path) {
     compile("probe.c", to, FLAGS, &[]);
 }
 
+/// Builds a program that only ends as `to`.
+pub fn build_nothing(to: &Path) {
+    compile("nothing.c", to, FLAGS, &[]);
+}
+
 /// Compiles one of this folder's C files.
 pub fn compile(source: &str, to: &Path, flags: &[&str], libraries: &[&str]) {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/lab").join(source);

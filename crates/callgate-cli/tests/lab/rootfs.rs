@@ -34,6 +34,7 @@ impl Rootfs {
             symlink("busybox", bin.join(applet)).expect("the folder takes a link");
         }
         probe::build(&bin.join("probe"));
+        probe::build_nothing(&bin.join("nothing"));
         install(Path::new(CALLGATE), &bin.join("callgate"));
         for library in libraries(Path::new(CALLGATE)) {
             let inside = folder.join(library.strip_prefix("/").expect("ldd gives absolute paths"));

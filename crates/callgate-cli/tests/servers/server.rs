@@ -5,7 +5,7 @@ use std::{
     net::TcpListener,
     os::unix::process::CommandExt,
     path::PathBuf,
-    process::Command,
+    process::{Child, Command, Stdio},
     thread,
     time::{Duration, Instant},
 };
@@ -14,15 +14,18 @@ use crate::common::{CALLGATE, NOBODY, Scratch, find, tool_for};
 
 /// A server that can be started again and again.
 pub struct Server<'s> {
-    scratch: &'s Scratch,
+    pub scratch: &'s Scratch,
     pub name: &'static str,
-    command: Vec<String>,
+    pub command: Vec<String>,
     /// A script that makes every start like the first.
     prepare: String,
     /// A script that succeeds when the server answers.
     ready: String,
     /// A script that succeeds when all was answered as it should be, and has stopped the server.
+    /// In it `main` prints the number of the server's first process.
     load: String,
+    /// What `main` does where the server is not in a container.
+    main: String,
 }
 
 /// Longest time that a server takes to answer or to stop.
@@ -56,17 +59,18 @@ impl<'s> Server<'s> {
         Some(Server {
             scratch,
             name: "nginx",
-            command: vec!["nginx".into(), "-c".into(), conf.clone()],
+            command: vec!["nginx".into(), "-c".into(), conf],
             prepare: "rm -rf t? access".into(),
-            ready: format!("curl -sfo /dev/null http://127.0.0.1:{port}/page"),
+            ready: format!("curl -sfm 5 -o /dev/null http://127.0.0.1:{port}/page"),
             load: format!(
                 "{}{}test $(curl -so /dev/null -w '%{{http_code}}' http://127.0.0.1:{port}/none) = 404
-                 nginx -c {conf} -s reload; sleep 0.3
+                 kill -HUP $(main); sleep 0.3
                  curl -sfo /dev/null http://127.0.0.1:{port}/page
-                 nginx -c {conf} -s quit",
+                 kill -QUIT $(main)",
                 requests(port, "page"),
                 requests(port, "by-proxy/page"),
             ),
+            main: "cat pid".into(),
         })
     }
 
@@ -91,7 +95,7 @@ impl<'s> Server<'s> {
             prepare: "rm -rf appendonlydir dump.rdb socket".into(),
             ready: "redis-cli -s socket ping | grep -q PONG".into(),
             load: format!(
-                "redis-benchmark -s socket -n 1000 -c 8 -q -t ping,set,get,lpush,lrange_100,mset
+                "redis-benchmark -s socket -n 400 -c 8 -q -t ping,set,get,lpush,lrange_100,mset
                  redis-cli -s socket bgsave | grep -q started; {saved}
                  redis-cli -s socket bgrewriteaof | grep -q started; {saved}
                  redis-cli -s socket info persistence | grep -q last_bgsave_status:ok
@@ -101,6 +105,7 @@ impl<'s> Server<'s> {
                  test $(redis-cli -s socket eval 'return 1+1' 0) = 2
                  redis-cli -s socket shutdown"
             ),
+            main: "false".into(),
         })
     }
 
@@ -128,10 +133,15 @@ impl<'s> Server<'s> {
             ready: format!("psql {to} -c 'select 1' postgres"),
             load: format!(
                 "pgbench {to} -i -q postgres
-                 pgbench {to} -c 4 -t 100 postgres | grep -q 'actually processed: 400/400'
+                 pgbench {to} -c 4 -t 25 postgres | grep -q 'processed: 100/100'
                  psql {to} -c 'vacuum analyze' -c checkpoint postgres
-                 {user} {programs}/pg_ctl -D data stop -m fast -s"
+                 # Whether the load alone needs another file for its log is chance.
+                 for n in 1 2 3; do
+                     psql {to} -c 'select pg_switch_wal()' -c \"create table t$n()\" postgres
+                 done
+                 kill -INT $(main)"
             ),
+            main: "head -n 1 data/postmaster.pid".into(),
         })
     }
 
@@ -176,11 +186,12 @@ impl<'s> Server<'s> {
             name,
             command: vec![interpreter.into(), file.into(), port.to_string()],
             prepare: "rm -rf __pycache__".into(),
-            ready: format!("curl -sfo /dev/null http://127.0.0.1:{port}/page"),
+            ready: format!("curl -sfm 5 -o /dev/null http://127.0.0.1:{port}/page"),
             load: format!(
                 "{}curl -sf -X POST http://127.0.0.1:{port}/stop || test $? = 52",
                 requests(port, "page")
             ),
+            main: "false".into(),
         })
     }
 
@@ -197,31 +208,41 @@ impl<'s> Server<'s> {
         self.under(CALLGATE, args)
     }
 
-    /// Runs the server under strace and load.
-    #[track_caller]
-    pub fn traced(&self, output: &str) {
-        self.under("strace", &["-f", "-o", output, "--"]).unwrap_or_else(|why| panic!("{why}"));
+    fn under(&self, program: &str, args: &[&str]) -> Result<(), String> {
+        self.prepare()?;
+        let mut command = Command::new(program);
+        command.args(args).args(&self.command);
+        let child = self.start(&mut command);
+        self.serve(child, || self.main.clone())
     }
 
-    fn under(&self, program: &str, args: &[&str]) -> Result<(), String> {
-        self.sh(&self.prepare)?;
-        let log = self.scratch.join("log");
-        let file = File::create(&log).expect("the folder takes a file");
-        let mut child = Command::new(program)
-            .args(args)
-            .args(&self.command)
+    /// Makes the next start like the first.
+    pub fn prepare(&self) -> Result<(), String> {
+        self.sh(&self.prepare)
+    }
+
+    /// Starts a program in the server's folder, in a group of its own, with its output in the log.
+    pub fn start(&self, command: &mut Command) -> Child {
+        let file = File::create(self.scratch.join("log")).expect("the folder takes a file");
+        command
             .current_dir(self.scratch.path())
-            .stdin(std::process::Stdio::null())
+            .stdin(Stdio::null())
             .stdout(file.try_clone().expect("descriptors are free"))
             .stderr(file)
             .process_group(0)
             .spawn()
-            .expect("it starts");
+            .unwrap_or_else(|error| panic!("{command:?}: {error}"))
+    }
+
+    /// The load, for a server that was started; `child` ends with it. `main` is asked once the
+    /// server answers.
+    pub fn serve(&self, mut child: Child, main: impl Fn() -> String) -> Result<(), String> {
         let begin = Instant::now();
         let mut result = loop {
             match self.sh(&self.ready) {
-                Ok(()) => break self.sh(&self.load),
+                Ok(()) => break self.sh(&format!("main() {{ {}; }}\n{}", main(), self.load)),
                 Err(why) if begin.elapsed() > LIMIT => break Err(why),
+                Err(why) if self.tells_of_a_kill() => break Err(why),
                 Err(_) if child.try_wait().expect("it is our child").is_some() => {
                     break Err("it ended before it answered".to_owned());
                 }
@@ -242,15 +263,23 @@ impl<'s> Server<'s> {
         let group = format!("kill -KILL -{} 2>/dev/null || true", child.id());
         self.sh(&group)?;
         child.wait().expect("it is our child");
-        let text = String::from_utf8_lossy(&fs::read(&log).expect("it is ours")).into_owned();
         if result.is_ok() && !ended.is_some_and(|status| status.success()) {
             result = Err(format!("it ended with {ended:?}"));
         }
-        // Of a child that was killed the server tells; SIGSYS is 31.
-        if result.is_ok() && (text.contains("signal 31") || text.contains("Bad system call")) {
+        if result.is_ok() && self.tells_of_a_kill() {
             result = Err("one of its processes was killed".to_owned());
         }
-        result.map_err(|why| format!("{why}\n{text}"))
+        result.map_err(|why| format!("{why}\n{}", self.log()))
+    }
+
+    fn log(&self) -> String {
+        String::from_utf8_lossy(&self.scratch.read("log")).into_owned()
+    }
+
+    /// Whether the server tells of a child that was killed by SIGSYS, which is 31.
+    fn tells_of_a_kill(&self) -> bool {
+        let log = self.log();
+        log.contains("signal 31") || log.contains("Bad system call")
     }
 
     fn sh(&self, script: &str) -> Result<(), String> {
@@ -266,8 +295,8 @@ impl<'s> Server<'s> {
 /// Many requests, all of which are answered with a page.
 fn requests(port: u16, path: &str) -> String {
     format!(
-        "ab -q -n 400 -c 8 http://127.0.0.1:{port}/{path} >requests
-         grep -q 'Complete requests: *400$' requests
+        "ab -q -n 200 -c 8 http://127.0.0.1:{port}/{path} >requests
+         grep -q 'Complete requests: *200$' requests
          grep -q 'Failed requests: *0$' requests
          if grep -q Non-2xx requests; then exit 1; fi\n"
     )

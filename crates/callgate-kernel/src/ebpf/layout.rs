@@ -24,8 +24,9 @@ pub(super) struct Task {
     pub(super) mm: i16,
     pub(super) cgroups: i16,
     pub(super) flags: i16,
-    pub(super) thread: i16,
     pub(super) process: i16,
+    /// The first thread of its process.
+    pub(super) leader: i16,
     pub(super) seccomp_mode: i16,
     /// `thread_info.status`, which has [`COMPAT`].
     pub(super) status: i16,
@@ -103,8 +104,8 @@ impl Layout {
                 mm: task(&["mm"])?,
                 cgroups: task(&["cgroups"])?,
                 flags: task(&["flags"])?,
-                thread: task(&["pid"])?,
                 process: task(&["tgid"])?,
+                leader: task(&["group_leader"])?,
                 seccomp_mode: task(&["seccomp", "mode"])?,
                 status: task(&["thread_info", "status"])?,
                 stack: task(&["stack"])?,

@@ -98,8 +98,10 @@ impl<'a> RecorderOptions<'a> {
         self
     }
 
-    /// This process was forked by [`Launch::hold`](crate::Launch::hold), and what it does before it
-    /// executes the command is not the command's: of that only the exec itself is counted.
+    /// This process was forked to execute a command, by [`Launch::hold`](crate::Launch::hold) or by
+    /// a container runtime, and what its threads do before that is not the command's: of that only
+    /// the exec itself is counted. Of a process that has executed something since it was forked,
+    /// everything is counted.
     #[must_use]
     pub fn launched(mut self, process: i32) -> RecorderOptions<'a> {
         self.launched = Some(process);

@@ -3,12 +3,35 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use callgate_policy::{ArgIndex, Comparison, Test, Width};
-use callgate_syscalls::{Abi, constants, syscall};
+use callgate_syscalls::{
+    Abi,
+    constants::{self, ConstantSet},
+    syscall,
+};
 
 use crate::{Choice, Recording, Values, choice, values::bits};
 
 /// The most entries that one name is spread over.
 const ENTRIES: usize = 16;
+
+/// Values of which chance decides whether a run has them: a lock is found taken or is not, an
+/// allocator has enough to give back or has not, a reader keeps up or does not. A call that is
+/// narrowed has all of them, whichever were seen.
+const BY_CHANCE: &[(&str, u8, &[&str])] = &[
+    ("futex", 1, FUTEX),
+    ("futex_time64", 1, FUTEX),
+    ("madvise", 2, &["MADV_DONTNEED", "MADV_FREE"]),
+    ("epoll_ctl", 1, &["EPOLL_CTL_ADD", "EPOLL_CTL_MOD", "EPOLL_CTL_DEL"]),
+];
+
+/// What C libraries wait and wake with (glibc's `lowlevellock.h` and `futex-internal.c`).
+const FUTEX: &[&str] = &[
+    "FUTEX_WAIT",
+    "FUTEX_WAKE",
+    "FUTEX_WAIT_BITSET",
+    "FUTEX_PRIVATE_FLAG",
+    "FUTEX_CLOCK_REALTIME",
+];
 
 /// The conjunctions that a name is narrowed to: any of them must hold.
 type Alternatives = Vec<Vec<Comparison>>;
@@ -76,6 +99,7 @@ fn alternatives(
     abis: &[Abi],
 ) -> Option<Alternatives> {
     let having: Vec<Abi> = abis.iter().copied().filter(|abi| abi.number(name).is_some()).collect();
+    let first = *having.first()?;
     let mut all: Alternatives = vec![Vec::new()];
     for (&index, values) in arguments {
         let Some(argument) = ArgIndex::new(index) else { continue };
@@ -84,22 +108,19 @@ fn alternatives(
         }
         let wide = having.iter().any(|&abi| bits(abi, name, index) == 64);
         let width = if wide { Width::Full } else { Width::Low32 };
-        let tests: Vec<Test> = match (choice(*having.first()?, name, index)?, values.listed()) {
-            _ if values.is_any() => continue,
-            (Choice::One, Some(listed)) => listed.iter().map(|&value| Test::Eq(value)).collect(),
-            (Choice::One, None) => continue,
-            (Choice::Flags, _) => {
-                let all_bits = if wide { u64::MAX } else { 0xffff_ffff };
-                let mask = all_bits & !values.mask();
-                if mask == 0 {
-                    continue;
-                }
-                vec![Test::MaskedEq { mask, value: 0 }]
-            }
-        };
-        if all.len() * tests.len() > ENTRIES {
+        let values = with_chance(first, name, index, values);
+        if values.is_any() || holds_identifiers(first, name, index, &values) {
             continue;
         }
+        let field = constants::on(first, name, index).map_or(0, ConstantSet::field);
+        let room = ENTRIES / all.len();
+        let tests = match choice(first, name, index)? {
+            Choice::One => one_of(&values).filter(|tests| tests.len() <= room),
+            Choice::Flags => field_and_flags(field, &values, wide)
+                .filter(|tests| tests.len() <= room)
+                .or_else(|| flags(&values, wide)),
+        };
+        let Some(tests) = tests else { continue };
         all = all
             .iter()
             .flat_map(|before| {
@@ -112,6 +133,49 @@ fn alternatives(
             .collect();
     }
     all.iter().any(|comparisons| !comparisons.is_empty()).then_some(all)
+}
+
+/// What was seen, and what chance alone kept from being seen.
+fn with_chance(abi: Abi, name: &str, index: u8, values: &Values) -> Values {
+    let mut values = values.clone();
+    let listed = BY_CHANCE.iter().find(|(call, at, _)| *call == name && *at == index);
+    if let (Some((.., names)), Some(set)) = (listed, constants::on(abi, name, index)) {
+        names.iter().filter_map(|name| set.value(name)).for_each(|value| values.insert(value));
+    }
+    values
+}
+
+/// Whether some of the values are the number of a process or of a descriptor, which is another in
+/// the next run: of clocks the negative ones are (`include/linux/posix-timers.h`).
+fn holds_identifiers(abi: Abi, name: &str, index: u8, values: &Values) -> bool {
+    const NEGATIVE: u64 = 1 << 31;
+    let set = constants::on(abi, name, index);
+    let clocks = set.is_some_and(|set| set.value("CLOCK_MONOTONIC").is_some());
+    clocks && values.mask() & NEGATIVE != 0
+}
+
+/// One of the values, while they are listed.
+fn one_of(values: &Values) -> Option<Vec<Test>> {
+    Some(values.listed()?.iter().map(|&value| Test::Eq(value)).collect())
+}
+
+/// Of a field of bits one of its values that were seen, with any of the flags beside it: a stream
+/// and a datagram socket (1 and 2) do not make a raw one (3).
+fn field_and_flags(field: u64, values: &Values, wide: bool) -> Option<Vec<Test>> {
+    let listed = values.listed().filter(|_| field != 0)?;
+    let mask = all_bits(wide) & !(values.mask() & !field);
+    let seen: BTreeSet<u64> = listed.iter().map(|value| value & field).collect();
+    Some(seen.into_iter().map(|value| Test::MaskedEq { mask, value }).collect())
+}
+
+/// Any of the bits that were seen.
+fn flags(values: &Values, wide: bool) -> Option<Vec<Test>> {
+    let mask = all_bits(wide) & !values.mask();
+    (mask != 0).then(|| vec![Test::MaskedEq { mask, value: 0 }])
+}
+
+fn all_bits(wide: bool) -> u64 {
+    if wide { u64::MAX } else { 0xffff_ffff }
 }
 
 /// Whether an argument stands at the same place and its constants have the same values on all of

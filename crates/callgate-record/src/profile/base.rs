@@ -2,8 +2,8 @@
 //!
 //! Without no_new_privs the kernel wants the filter loaded before privileges are dropped, so all
 //! of that runs under the filter; with it, only the last steps do. Measured with a program that
-//! only ends, under a filter that logs every call, with runc 1.1.5 and crun 1.8.1; runc's own
-//! runtime makes some of the calls (`futex`, `rt_sigreturn`) in some starts only.
+//! only ends, under a filter that logs every call, with runc 1.1.5 and crun 1.8.1. What newer
+//! versions need beyond that stands in rows of their own, which say from which version on.
 
 use std::{collections::BTreeSet, fmt};
 
@@ -16,6 +16,9 @@ pub struct Base {
     /// Whether the container has no_new_privs (`noNewPrivileges`,
     /// `allowPrivilegeEscalation: false`).
     pub no_new_privs: bool,
+    /// Whether further commands are started in the container, as `podman exec`, `kubectl exec` and
+    /// health checks do.
+    pub exec: bool,
 }
 
 /// A container runtime.
@@ -34,10 +37,12 @@ pub enum Runtime {
 
 /// How a row of the table applies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(clippy::exhaustive_enums, reason = "a runtime starts a command in one of two ways")]
+#[expect(clippy::exhaustive_enums, reason = "a runtime starts a command in one of three ways")]
 pub enum Verb {
-    /// A new container.
+    /// A new container, by `run`, or by `create` and then `start`.
     Run,
+    /// A new container by `create` and then `start` alone, as engines do it.
+    Create,
     /// Another command in a container.
     Exec,
 }
@@ -52,10 +57,13 @@ pub struct Row {
     pub versions: (&'static str, Option<&'static str>),
     /// With no_new_privs or without; none for both.
     pub no_new_privs: Option<bool>,
-    /// A new container, a further command; none for both.
+    /// One way to start a command; none for all.
     pub verb: Option<Verb>,
     /// For root alone, for others alone; none for both.
     pub root: Option<bool>,
+    /// Whether every start makes these calls; if not, chance decides: runc's threads find a lock
+    /// taken, or get a signal.
+    pub always: bool,
     /// The calls.
     pub names: &'static [&'static str],
 }
@@ -68,6 +76,7 @@ pub const TABLE: &[Row] = &[
         no_new_privs: None,
         verb: None,
         root: None,
+        always: true,
         names: &["close", "execve"],
     },
     Row {
@@ -76,6 +85,7 @@ pub const TABLE: &[Row] = &[
         no_new_privs: Some(false),
         verb: None,
         root: None,
+        always: true,
         names: &[
             "capset",
             "prctl",
@@ -86,22 +96,55 @@ pub const TABLE: &[Row] = &[
             "write",
         ],
     },
+    // It waits to be started with the filter on.
+    Row {
+        runtime: Runtime::Crun,
+        versions: ("1.0", None),
+        no_new_privs: Some(false),
+        verb: Some(Verb::Create),
+        root: None,
+        always: true,
+        names: &["pselect6", "read"],
+    },
+    // It drops privileges with the filter on, whatever the container has.
+    Row {
+        runtime: Runtime::Crun,
+        versions: ("1.0", None),
+        no_new_privs: None,
+        verb: Some(Verb::Exec),
+        root: None,
+        always: true,
+        names: &[
+            "capset",
+            "fchown",
+            "ioctl",
+            "openat",
+            "prctl",
+            "read",
+            "setgroups",
+            "setresgid",
+            "setresuid",
+            "statx",
+            "write",
+        ],
+    },
     Row {
         runtime: Runtime::Runc,
         versions: ("1.1", None),
         no_new_privs: None,
         verb: None,
         root: None,
-        names: &[
-            "close",
-            "epoll_ctl",
-            "execve",
-            "fstatfs",
-            "getdents64",
-            "openat",
-            "futex",
-            "rt_sigreturn",
-        ],
+        always: true,
+        names: &["close", "epoll_ctl", "execve", "fstatfs", "getdents64", "openat"],
+    },
+    Row {
+        runtime: Runtime::Runc,
+        versions: ("1.1", None),
+        no_new_privs: None,
+        verb: None,
+        root: None,
+        always: false,
+        names: &["futex", "rt_sigreturn"],
     },
     Row {
         runtime: Runtime::Runc,
@@ -109,6 +152,7 @@ pub const TABLE: &[Row] = &[
         no_new_privs: None,
         verb: Some(Verb::Run),
         root: None,
+        always: true,
         names: &["getpid", "write"],
     },
     Row {
@@ -117,6 +161,7 @@ pub const TABLE: &[Row] = &[
         no_new_privs: Some(false),
         verb: None,
         root: None,
+        always: true,
         names: &[
             "capget",
             "capset",
@@ -139,14 +184,16 @@ pub const TABLE: &[Row] = &[
         no_new_privs: Some(false),
         verb: Some(Verb::Run),
         root: None,
+        always: true,
         names: &["getppid"],
     },
     Row {
         runtime: Runtime::Runc,
         versions: ("1.1", None),
-        no_new_privs: None,
+        no_new_privs: Some(false),
         verb: None,
         root: Some(false),
+        always: true,
         names: &["fchown"],
     },
     Row {
@@ -155,20 +202,22 @@ pub const TABLE: &[Row] = &[
         no_new_privs: None,
         verb: None,
         root: None,
+        always: true,
         names: &["openat2", "statx"],
     },
 ];
 
 impl Base {
-    /// What is needed for new containers and further commands, of every known version and every
-    /// user: a profile outlives an upgrade.
+    /// What is needed by every known version and for every user: a profile outlives an upgrade.
     pub fn names(self) -> BTreeSet<&'static str> {
         let whose = |row: &&Row| match self.runtime {
             Runtime::Any | Runtime::Podman => true,
             one => row.runtime == one,
         };
         let held = |row: &&Row| row.no_new_privs.is_none_or(|with| with == self.no_new_privs);
-        TABLE.iter().filter(whose).filter(held).flat_map(|row| row.names.iter().copied()).collect()
+        let done = |row: &&Row| self.exec || row.verb != Some(Verb::Exec);
+        let rows = TABLE.iter().filter(whose).filter(held).filter(done);
+        rows.flat_map(|row| row.names.iter().copied()).collect()
     }
 }
 
@@ -204,8 +253,10 @@ mod tests {
                 assert!(callgate_syscalls::syscall(name).is_some(), "{name}");
             }
         }
-        let count = |runtime, no_new_privs| Base { runtime, no_new_privs }.names().len();
-        assert_eq!((count(Runtime::Crun, true), count(Runtime::Crun, false)), (2, 9));
-        assert_eq!((count(Runtime::Runc, true), count(Runtime::Runc, false)), (13, 27));
+        let count = |runtime, exec| {
+            [true, false].map(|no_new_privs| Base { runtime, no_new_privs, exec }.names().len())
+        };
+        assert_eq!((count(Runtime::Crun, false), count(Runtime::Crun, true)), ([2, 11], [13, 16]));
+        assert_eq!((count(Runtime::Runc, false), count(Runtime::Runc, true)), ([12, 27], [12, 27]));
     }
 }

@@ -59,8 +59,8 @@ const STAND_INS: &[(&str, &[&str])] = &[
     ("epoll_wait", &["epoll_pwait", "epoll_pwait2"]),
     ("epoll_pwait", &["epoll_wait", "epoll_pwait2"]),
     ("epoll_pwait2", &["epoll_wait", "epoll_pwait"]),
-    ("poll", &["ppoll", "restart_syscall"]),
-    ("ppoll", &["poll", "restart_syscall"]),
+    ("poll", &["ppoll"]),
+    ("ppoll", &["poll"]),
     ("select", &["pselect6", "_newselect"]),
     ("pselect6", &["select", "_newselect"]),
     ("eventfd", &["eventfd2"]),
@@ -79,15 +79,8 @@ const STAND_INS: &[(&str, &[&str])] = &[
     ("time", &["clock_gettime"]),
     ("gettimeofday", &["clock_gettime"]),
     ("clock_gettime", &["gettimeofday", "time"]),
-    ("nanosleep", &["clock_nanosleep", "restart_syscall"]),
-    ("clock_nanosleep", &["nanosleep", "restart_syscall"]),
-    // The kernel makes these in the program's name, when a signal comes.
-    // And a thread that finds a lock taken yields before it waits, as V8's do: in some runs only.
-    ("futex", &["restart_syscall", "sched_yield"]),
-    ("rt_sigaction", &["rt_sigreturn"]),
-    ("sigaction", &["sigreturn", "rt_sigreturn"]),
-    // A recording may have been cut off before the end.
-    ("execve", &["exit_group", "exit"]),
+    ("nanosleep", &["clock_nanosleep"]),
+    ("clock_nanosleep", &["nanosleep"]),
     ("alarm", &["setitimer"]),
     ("pause", &["ppoll"]),
     ("getpgrp", &["getpgid"]),
@@ -129,8 +122,8 @@ pub fn entries(
     if !found.is_empty() {
         let because: Vec<&str> = because.into_iter().collect();
         let comment = format!(
-            "not recorded: these take the place of, or come with, {}, on other architectures, with \
-             other C libraries or when a signal comes",
+            "not recorded: these take the place of {} on other architectures or with other C \
+             libraries",
             because.join(", ")
         );
         entries.push(allow(&found, Vec::new(), comment));

@@ -1,7 +1,7 @@
 //! Whether a task is one of those that are recorded, and what it executes.
 
 use super::super::assembler::{
-    Alu, Assembler, FRAME, Helper, Label, R0, R1, R2, R3, R4, R6, R8, R9, When, Width,
+    Alu, Assembler, FRAME, Helper, Label, R0, R1, R2, R3, R4, R6, R8, R9, Register, When, Width,
 };
 use super::{Plan, stack, storage};
 
@@ -106,15 +106,28 @@ impl Plan<'_> {
         a.call(Helper::MapLookup);
     }
 
-    /// Of the process that was launched, before it executes the command: only its exec counts, as
-    /// the rest is this project's own doing.
-    fn before_exec(&self, a: &mut Assembler, launched: u32, inside: Label, outside: Label) {
-        // It has one thread until then; those that it starts later have the flag too.
-        a.load(Width::Word, R1, R6, self.layout.task.thread);
-        a.jump_if(When::NotEqual, R1, launched.cast_signed(), inside);
-        a.load(Width::Word, R1, R6, self.layout.task.flags);
+    /// Goes on elsewhere unless `task` is of the process that was launched, and that has executed
+    /// nothing yet. R1 is lost.
+    pub(super) fn unless_before_exec(
+        &self,
+        a: &mut Assembler,
+        task: Register,
+        launched: u32,
+        elsewhere: Label,
+    ) {
+        a.load(Width::Word, R1, task, self.layout.task.process);
+        a.jump_if(When::NotEqual, R1, launched.cast_signed(), elsewhere);
+        // Threads that are started after the exec have the flag too, the first one has not.
+        a.load(Width::Double, R1, task, self.layout.task.leader);
+        a.load(Width::Word, R1, R1, self.layout.task.flags);
         a.alu(Alu::And, R1, FORK_NO_EXEC);
-        a.jump_if(When::Equal, R1, 0, inside);
+        a.jump_if(When::Equal, R1, 0, elsewhere);
+    }
+
+    /// Of the process that was launched, before it executes the command: only its exec counts, as
+    /// the rest is the doing of who launched it.
+    fn before_exec(&self, a: &mut Assembler, launched: u32, inside: Label, outside: Label) {
+        self.unless_before_exec(a, R6, launched, inside);
         a.low_half(R1, R8);
         for exec in EXEC {
             a.jump_if(When::Equal, R1, exec, inside);

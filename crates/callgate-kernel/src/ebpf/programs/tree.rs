@@ -15,6 +15,13 @@ pub(in super::super) fn forked(plan: &Plan<'_>) -> Vec<Instruction> {
     // The parent and the child.
     a.load(Width::Double, R6, R1, 0);
     a.load(Width::Double, R7, R1, 8);
+    if let Some(launched) = plan.launched {
+        // Of a process that has not begun its command, new threads are found by their process.
+        let begun = a.label();
+        plan.unless_before_exec(&mut a, R7, launched, begun);
+        a.jump(outside);
+        a.place(begun);
+    }
     // There is no call here, whose number would have to be kept.
     a.set(R8, 0);
     plan.storage_of(&mut a, 0);

@@ -4,7 +4,7 @@ use callgate_bpf::{Action, Condition, Layout};
 use callgate_policy::{ArgIndex, Comparison, Rule, Test};
 
 use super::Lowerer;
-use crate::graph::{NodeId, TestNode};
+use crate::graph::{NodeId, TestNode, Word};
 
 /// Where a test leads.
 #[derive(Clone, Copy)]
@@ -21,7 +21,7 @@ impl Ways {
 
 impl Lowerer<'_> {
     /// The first rule that holds decides, else the default.
-    pub(super) fn rules(&mut self, rules: &[Rule], default: Action, bits: u32) -> NodeId {
+    pub(super) fn chain(&mut self, rules: &[Rule], default: Action, bits: u32) -> NodeId {
         let mut otherwise = self.graph.ret(default.raw());
         for rule in rules.iter().rev() {
             let mut then = self.graph.ret(rule.action.raw());
@@ -112,6 +112,7 @@ impl Lowerer<'_> {
 
     fn word(&mut self, word: u32, condition: Condition, k: u32, ways: Ways) -> NodeId {
         let Ways { then, otherwise } = ways;
+        let word = Word::whole(word);
         self.graph.test(TestNode { word, condition, k, then, otherwise })
     }
 
