@@ -1,0 +1,11 @@
+//! Kubernetes manifests: what they say of seccomp, and what a node makes of it.
+//!
+//! | to … | use |
+//! |---|---|
+//! | read YAML and JSON as Kubernetes does, with places | [`yaml`] |
+//!
+//! Texts go in, and values and findings come out: nothing here opens a file, asks a cluster or
+//! prints.
+#![forbid(unsafe_code)]
+
+pub mod yaml;
