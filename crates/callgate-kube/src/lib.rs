@@ -2,9 +2,10 @@
 //!
 //! | to … | use |
 //! |---|---|
+//! | read YAML and JSON as Kubernetes does, with places | [`yaml`] |
+//! | write YAML | [`emit`] |
 //! | write manifests that put a profile on every node | [`manifest`] |
 //! | check names as the API server does | [`names`] |
-//! | write YAML | [`emit`] |
 //!
 //! Texts go in, and values and findings come out: nothing here opens a file, asks a cluster or
 //! prints.
@@ -13,3 +14,4 @@
 pub mod emit;
 pub mod manifest;
 pub mod names;
+pub mod yaml;

@@ -205,11 +205,23 @@ impl Manifests {
     }
 }
 
-/// What a node of this architecture has in its label `kubernetes.io/arch`: Go's name for it
-/// (`GOARCH`).
+/// What a node of this architecture has in its label `kubernetes.io/arch`: Go's name for it. None
+/// for what is no kernel's own, or what Go does not run on.
 pub fn node_architecture(abi: Abi) -> Option<&'static str> {
-    let native = !abi.companions().is_empty() || abi.arg_bits() == 64 && abi != Abi::X32;
-    Some(abi.go_name()).filter(|name| native && !name.is_empty())
+    Some(match abi {
+        Abi::X86_64 => "amd64",
+        Abi::X86 => "386",
+        Abi::Aarch64 => "arm64",
+        Abi::Arm => "arm",
+        Abi::Riscv64 => "riscv64",
+        Abi::S390x => "s390x",
+        Abi::Ppc64le => "ppc64le",
+        Abi::Ppc64 => "ppc64",
+        Abi::Loongarch64 => "loong64",
+        Abi::Mips64 => "mips64",
+        Abi::Mipsel64 => "mips64le",
+        _ => return None,
+    })
 }
 
 /// Why there are no manifests.
