@@ -111,12 +111,7 @@ fn is_qualified(name: &str) -> bool {
         && end(name.bytes().last())
 }
 
-fn check(
-    name: &str,
-    longest: usize,
-    holds: bool,
-    wanted: &'static str,
-) -> Result<(), BadName> {
+fn check(name: &str, longest: usize, holds: bool, wanted: &'static str) -> Result<(), BadName> {
     let kind = match name.len() {
         0 if !holds => Kind::Empty,
         length if length > longest => Kind::TooLong { length, longest },

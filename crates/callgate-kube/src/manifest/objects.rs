@@ -45,8 +45,7 @@ pub(super) fn kustomization(manifests: &Manifests) -> Node {
             ),
         ])
     });
-    let resources =
-        manifests.pools.iter().map(|pool| format!("{}.yaml", manifests.instance(pool)));
+    let resources = manifests.pools.iter().map(|pool| format!("{}.yaml", manifests.instance(pool)));
     Node::map([
         ("apiVersion", "kustomize.config.k8s.io/v1beta1".into()),
         ("kind", "Kustomization".into()),
@@ -60,10 +59,7 @@ fn pod(manifests: &Manifests, pool: &Pool) -> Node {
     let Install { root, folder, node_selector, .. } = &manifests.install;
     let mut selector = vec![
         ("kubernetes.io/os".to_owned(), Node::from("linux")),
-        (
-            "kubernetes.io/arch".to_owned(),
-            node_architecture(pool.abi).unwrap_or_default().into(),
-        ),
+        ("kubernetes.io/arch".to_owned(), node_architecture(pool.abi).unwrap_or_default().into()),
     ];
     for (key, value) in node_selector {
         selector.retain(|(known, _)| known != key);
@@ -71,8 +67,7 @@ fn pod(manifests: &Manifests, pool: &Pool) -> Node {
     }
     let path = format!("{}/{folder}", root.trim_end_matches('/'));
     let config_map = Node::map([("name", object_name(manifests, pool).into())]);
-    let host_path =
-        Node::map([("path", path.into()), ("type", "DirectoryOrCreate".into())]);
+    let host_path = Node::map([("path", path.into()), ("type", "DirectoryOrCreate".into())]);
     Node::map([
         ("automountServiceAccountToken", Node::Bool(false)),
         ("enableServiceLinks", Node::Bool(false)),
@@ -106,9 +101,8 @@ fn pod(manifests: &Manifests, pool: &Pool) -> Node {
 fn container(manifests: &Manifests) -> Node {
     let file = manifests.file_name();
     let (from, to) = (format!("{FROM}/{file}"), format!("{TO}/{file}"));
-    let amounts = |cpu: &str, memory: &str| {
-        Node::map([("cpu", cpu.into()), ("memory", Node::from(memory))])
-    };
+    let amounts =
+        |cpu: &str, memory: &str| Node::map([("cpu", cpu.into()), ("memory", Node::from(memory))]);
     let mount = |name: &str, path: &str, read_only: bool| {
         Node::map([
             ("name", name.into()),
@@ -121,10 +115,7 @@ fn container(manifests: &Manifests) -> Node {
         ("name", "install".into()),
         ("image", manifests.install.image.as_str().into()),
         ("command", Node::texts(["sh", "-c", SCRIPT, "install", from.as_str(), to.as_str()])),
-        (
-            "readinessProbe",
-            Node::map([("exec", probe), ("periodSeconds", Node::Number(5))]),
-        ),
+        ("readinessProbe", Node::map([("exec", probe), ("periodSeconds", Node::Number(5))])),
         (
             "resources",
             Node::map([("requests", amounts("5m", "16Mi")), ("limits", amounts("100m", "64Mi"))]),
