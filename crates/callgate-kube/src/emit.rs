@@ -175,12 +175,12 @@ fn text(out: &mut String, value: &str) {
     out.push('"');
 }
 
-/// Whether a word without quotes is this string to everybody: it has a letter that no number has,
+/// Whether a word without quotes is this string to everybody: it begins with a letter, or as a path does,
 /// is none of YAML 1.1's words, and no character that means something.
 fn is_plain(value: &str) -> bool {
     const WORDS: [&str; 9] = ["null", "true", "false", "yes", "no", "on", "off", "y", "n"];
     let lower = value.to_ascii_lowercase();
-    value.starts_with(|c: char| c.is_ascii_alphabetic())
+    value.starts_with(|c: char| c.is_ascii_alphabetic() || c == '/')
         && value.chars().all(|c| c.is_ascii_alphanumeric() || "-_./".contains(c))
         && !WORDS.contains(&lower.as_str())
 }
