@@ -115,7 +115,8 @@ impl Source {
 }
 
 impl Profile {
-    fn read(name: &str, text: String, format: Option<&'static Format>) -> Profile {
+    /// A text that was read from somewhere, called `name` in messages.
+    pub fn read(name: &str, text: String, format: Option<&'static Format>) -> Profile {
         let (format, reading) = formats::read(&text, format);
         Profile {
             name: name.to_owned(),

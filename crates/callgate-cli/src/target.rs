@@ -240,7 +240,8 @@ pub fn parse_abi(text: &str) -> Result<Abi, String> {
     })
 }
 
-fn parse_kernel(text: &str) -> Result<KernelVersion, String> {
+/// A version, as `--kernel` takes it.
+pub fn parse_kernel(text: &str) -> Result<KernelVersion, String> {
     text.parse().map_err(|_| "not a kernel version such as 6.1".to_owned())
 }
 

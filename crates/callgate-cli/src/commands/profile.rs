@@ -107,6 +107,32 @@ enum RuntimeName {
 }
 
 pub fn main(args: Args) -> Result<Answer, Failure> {
+    let text = make(&args)?;
+    match &args.output {
+        Some(path) => output::write_file(path, text.as_bytes())?,
+        None => output::print(&text)?,
+    }
+    Ok(Answer::Yes)
+}
+
+/// The profile of these recordings for a container runtime, as it is made without any option; for
+/// these architectures too.
+pub fn of_recordings(recordings: &[PathBuf], arch: &[Abi]) -> Result<String, Failure> {
+    make(&Args {
+        recordings: recordings.to_vec(),
+        output: None,
+        to: parse_format("oci")?,
+        args: false,
+        default: parse_default("EPERM")?,
+        runtime: RuntimeName::Any,
+        no_new_privileges: false,
+        no_siblings: false,
+        arch: arch.to_vec(),
+    })
+}
+
+/// The text, and on standard error what it was made of.
+fn make(args: &Args) -> Result<String, Failure> {
     let mut recording = Recording::default();
     for path in &args.recordings {
         recording.merge(&record::read(path)?);
@@ -135,13 +161,9 @@ pub fn main(args: Args) -> Result<Answer, Failure> {
         _ => None,
     };
     let profile = profile::generate(&recording, &options).map_err(|e| e.to_string())?;
-    let text = write(&args, &recording, &profile)?;
-    match &args.output {
-        Some(path) => output::write_file(path, text.as_bytes())?,
-        None => output::print(&text)?,
-    }
-    tell(&args, &recording, &profile);
-    Ok(Answer::Yes)
+    let text = write(args, &recording, &profile)?;
+    tell(args, &recording, &profile);
+    Ok(text)
 }
 
 /// The text, proved; where the format has no words for the profile as it is, its meaning in

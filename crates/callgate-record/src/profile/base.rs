@@ -208,4 +208,13 @@ mod tests {
         assert_eq!((count(Runtime::Crun, true), count(Runtime::Crun, false)), (2, 9));
         assert_eq!((count(Runtime::Runc, true), count(Runtime::Runc, false)), (13, 27));
     }
+
+    #[test]
+    fn the_built_in_starting_point_has_what_every_runtime_needs() {
+        let text = callgate_policy::builtin::named("fine-grained").unwrap().text;
+        let policy = callgate_policy::formats::profile::read(text, None).policy.unwrap();
+        let entry = &policy.entries[0];
+        let named: BTreeSet<&str> = entry.names.iter().map(|name| name.value.as_str()).collect();
+        assert_eq!(named, Base { runtime: Runtime::Any, no_new_privs: false }.names());
+    }
 }

@@ -297,7 +297,7 @@ impl Linter<'_> {
         }
         let open = with(self, &|action| action.runs_call());
         if self.filtered().is_empty()
-            && let Some(table) = self.tables.first()
+            && let Some(table) = self.tables.iter().find(|table| table.all.runs)
         {
             let abi = table.abi;
             let finding = Finding::new(

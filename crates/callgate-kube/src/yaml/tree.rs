@@ -1,0 +1,265 @@
+//! The flat list of a document's values, and what is checked while it grows.
+
+use std::collections::{BTreeMap, HashMap};
+
+use callgate_diagnostic::{Diagnostic, Span};
+
+use super::{Document, Kind, MAX_DEPTH, MAX_VALUES};
+
+/// A value: sixteen bytes, for there may be millions.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Node {
+    pub start: u32,
+    pub end: u32,
+    /// Of a collection, the place in the list behind it; of an alias, the place of what it stands
+    /// for; of a string that is elsewhere, its place there.
+    pub link: u32,
+    pub kind: Kind,
+    pub form: Form,
+}
+
+impl Node {
+    pub fn span(self) -> Span {
+        Span::new(usize_of(self.start), usize_of(self.end))
+    }
+}
+
+/// Where the content of a value is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    /// In the text as it is.
+    Verbatim,
+    /// In the text between quotes.
+    Quoted,
+    /// In the document's strings.
+    Elsewhere,
+    /// Behind the value.
+    Collection,
+    /// At another place of the list.
+    Alias,
+    /// Nowhere: it is the key `<<`.
+    Merge,
+}
+
+/// The name of an anchor, as the parser counts them; 0 is none.
+pub(super) type Anchor = usize;
+
+/// Makes a document, value by value.
+pub(super) struct Tree<'t> {
+    document: Document<'t>,
+    open: Vec<Open>,
+    anchors: HashMap<Anchor, Anchored>,
+    /// Values so far, each as often as aliases stand for it.
+    values: u64,
+    /// Where the last value ended.
+    last_end: usize,
+}
+
+/// A collection that goes on.
+struct Open {
+    node: usize,
+    anchor: Anchor,
+    /// The values before it.
+    before: u64,
+    /// Keys and values, or elements, so far.
+    children: usize,
+}
+
+struct Anchored {
+    node: usize,
+    values: u64,
+}
+
+impl<'t> Tree<'t> {
+    pub fn new(text: &'t str) -> Tree<'t> {
+        let document = Document { text, nodes: Vec::new(), strings: Vec::new() };
+        Tree { document, open: Vec::new(), anchors: HashMap::new(), values: 0, last_end: 0 }
+    }
+
+    /// The document, when its outermost value is whole.
+    pub fn finish(self) -> Document<'t> {
+        self.document
+    }
+
+    /// Adds a scalar whose content is `content`. `span` holds its quotes, if it has some, and
+    /// nothing else.
+    pub fn scalar(
+        &mut self,
+        kind: Kind,
+        span: Span,
+        content: &str,
+        anchor: Anchor,
+    ) -> Result<(), Diagnostic> {
+        self.count(1, span)?;
+        let written = span.of(self.document.text);
+        let inner = written.len().checked_sub(1).and_then(|end| written.get(1..end));
+        let (form, link) = if written == content {
+            (Form::Verbatim, 0)
+        } else if inner == Some(content) && written.starts_with(['"', '\'']) {
+            (Form::Quoted, 0)
+        } else {
+            self.document.strings.push(content.into());
+            (Form::Elsewhere, self.document.strings.len() - 1)
+        };
+        self.anchored(anchor, self.document.nodes.len(), 1);
+        self.push(kind, form, span, link);
+        Ok(())
+    }
+
+    /// Adds a merge key.
+    pub fn merge_key(&mut self, span: Span) -> Result<(), Diagnostic> {
+        self.count(1, span)?;
+        self.push(Kind::String, Form::Merge, span, 0);
+        Ok(())
+    }
+
+    /// Whether the next value is a key.
+    pub fn expects_key(&self) -> bool {
+        self.open.last().is_some_and(|open| {
+            let mapping = self.document.nodes[open.node].kind == Kind::Mapping;
+            mapping && open.children.is_multiple_of(2)
+        })
+    }
+
+    /// Adds an alias.
+    pub fn alias(&mut self, anchor: Anchor, span: Span) -> Result<(), Diagnostic> {
+        let Some(target) = self.anchors.get(&anchor) else {
+            return Err(Diagnostic::error("yaml-alias", "the alias stands for nothing")
+                .at(span, "no anchor of this name stands before it in its document"));
+        };
+        let (node, values) = (target.node, target.values);
+        if self.open.iter().any(|open| open.node == node) {
+            return Err(Diagnostic::error("yaml-alias", "the alias stands for a value around it")
+                .at(span, "in itself")
+                .at(self.document.nodes[node].span(), "the anchor"));
+        }
+        self.count(values, span)?;
+        self.push(Kind::Null, Form::Alias, span, node);
+        Ok(())
+    }
+
+    /// Begins a list or a mapping.
+    pub fn open(&mut self, kind: Kind, span: Span, anchor: Anchor) -> Result<(), Diagnostic> {
+        if self.open.len() == MAX_DEPTH {
+            return Err(too_deep(span));
+        }
+        let (node, before) = (self.document.nodes.len(), self.values);
+        self.count(1, span)?;
+        self.anchored(anchor, node, 0);
+        self.push(kind, Form::Collection, span, node + 1);
+        self.open.push(Open { node, anchor, before, children: 0 });
+        Ok(())
+    }
+
+    /// Ends the list or mapping around this place, at its bracket or with its last value.
+    pub fn close(&mut self, bracket: Option<usize>) -> Result<(), Diagnostic> {
+        let Some(open) = self.open.pop() else { return Ok(()) };
+        let end = bracket.map_or(self.last_end, |at| at + 1);
+        let behind = self.document.nodes.len();
+        let node = &mut self.document.nodes[open.node];
+        node.link = place(behind);
+        node.end = place(end).max(node.start);
+        self.last_end = end;
+        self.anchored(open.anchor, open.node, self.values - open.before);
+        if self.document.nodes[open.node].kind == Kind::Mapping {
+            self.check_keys(open.node)?;
+        }
+        Ok(())
+    }
+
+    fn push(&mut self, kind: Kind, form: Form, span: Span, link: usize) {
+        self.last_end = span.end;
+        if let Some(open) = self.open.last_mut() {
+            open.children += 1;
+        }
+        let (start, end) = (place(span.start), place(span.end));
+        self.document.nodes.push(Node { start, end, link: place(link), kind, form });
+    }
+
+    fn anchored(&mut self, anchor: Anchor, node: usize, values: u64) {
+        if anchor > 0 {
+            self.anchors.insert(anchor, Anchored { node, values });
+        }
+    }
+
+    fn count(&mut self, values: u64, span: Span) -> Result<(), Diagnostic> {
+        self.values += values;
+        if self.values <= MAX_VALUES {
+            return Ok(());
+        }
+        let of_text = u64::try_from(self.document.nodes.len()).is_ok_and(|n| n >= MAX_VALUES);
+        Err(if of_text {
+            Diagnostic::error("yaml-size", format!("a document has more than {MAX_VALUES} values"))
+                .at(span, "here it is too long")
+                .help("give the manifests as several documents")
+        } else {
+            let message =
+                format!("the aliases of a document stand for more than {MAX_VALUES} values");
+            Diagnostic::error("yaml-alias", message)
+                .at(span, "with this one it is too much")
+                .help("aliases of values that hold aliases multiply; write the values out")
+        })
+    }
+
+    /// Keys are strings, or become some, and each stands once; what is merged is a mapping.
+    fn check_keys(&self, mapping: usize) -> Result<(), Diagnostic> {
+        let root = self.document.root();
+        let mut children = self.children(mapping);
+        let mut seen: BTreeMap<&str, Span> = BTreeMap::new();
+        while let (Some(key), Some(value)) = (children.next(), children.next()) {
+            let node = self.document.nodes[key];
+            let value = root.resolve(value);
+            if node.form == Form::Merge {
+                let mapping = |value: super::Value<'_>| value.kind() == Kind::Mapping;
+                let list = value.kind() == Kind::Sequence && value.elements().all(mapping);
+                if !list && !mapping(value) {
+                    return Err(Diagnostic::error(
+                        "yaml-merge",
+                        "only a mapping, or a list of mappings, can be merged into a mapping",
+                    )
+                    .at(value.span(), format!("this is {}", value.kind().describe()))
+                    .at(node.span(), "merged here"));
+                }
+                continue;
+            }
+            let key = root.resolve(key);
+            if matches!(key.kind(), Kind::Null | Kind::Sequence | Kind::Mapping) {
+                let message = format!("{} cannot be a key", key.kind().describe());
+                return Err(Diagnostic::error("yaml-key", message)
+                    .at(node.span(), "a key is a string")
+                    .help("a manifest becomes JSON, whose keys are strings"));
+            }
+            if let Some(first) = seen.insert(key.as_key(), node.span()) {
+                let message = format!("the key `{}` stands twice", key.as_key());
+                return Err(Diagnostic::error("yaml-duplicate-key", message)
+                    .at(node.span(), "again")
+                    .at(first, "first here")
+                    .help("kubectl takes the last without a word; remove one"));
+            }
+        }
+        Ok(())
+    }
+
+    fn children(&self, node: usize) -> super::Children<'_> {
+        let nodes = &self.document.nodes[..];
+        super::Children { nodes, index: node + 1, end: nodes.len() }
+    }
+}
+
+/// The refusal of a collection in too many others.
+pub(super) fn too_deep(span: Span) -> Diagnostic {
+    let message = format!("lists and mappings are nested more than {MAX_DEPTH} deep");
+    Diagnostic::error("yaml-depth", message)
+        .at(span, "here it is too deep")
+        .help("no object of Kubernetes comes near this; check that this is the file that was meant")
+}
+
+/// A place in a text or in a list, which [`super::MAX_LENGTH`] and [`MAX_VALUES`] keep small.
+fn place(place: usize) -> u32 {
+    u32::try_from(place).unwrap_or(u32::MAX)
+}
+
+/// Nothing is lost: a place in a text that is in memory.
+pub(super) fn usize_of(place: u32) -> usize {
+    usize::try_from(place).unwrap_or(usize::MAX)
+}
