@@ -154,8 +154,9 @@ impl Tree {
         let generator = work.join("openapi-gen");
         let package = "./vendor/k8s.io/kube-openapi/cmd/openapi-gen";
         run(self.go().arg("build").arg("-o").arg(&generator).arg(package))?;
+        // Much of `vendor` are links to folders of the tree.
         let marked = Command::new("grep")
-            .args(["-rl", "--include=*.go", "+k8s:openapi-gen=", "vendor/k8s.io/", "pkg", "cmd"])
+            .args(["-Rl", "--include=*.go", "+k8s:openapi-gen=", "vendor/k8s.io/", "pkg", "cmd"])
             .current_dir(&self.root)
             .output()?;
         let marked = String::from_utf8(marked.stdout)?;
@@ -166,14 +167,21 @@ impl Tree {
             .filter_map(|file| Some(format!("{IMPORT}/{}", file.rsplit_once('/')?.0)))
             .collect();
         let packages: Vec<String> = packages.into_iter().collect();
+        let file = "zz_generated.openapi";
         run(self
             .environment(&mut Command::new(&generator))
             .args(["--logtostderr", "--input-dirs", &packages.join(",")])
             .args(["--output-package", &format!("{IMPORT}/{SCHEMA}")])
-            .args(["--output-file-base", "zz_generated.openapi"])
+            .args(["--output-file-base", file])
             .args(["--go-header-file", "hack/boilerplate/boilerplate.generatego.txt"])
             .arg("--report-filename")
-            .arg(work.join("violations")))
+            .arg(work.join("violations")))?;
+        // The server would not start, after minutes of compiling.
+        let schema = fs::read_to_string(self.root.join(SCHEMA).join(format!("{file}.go")))?;
+        if !schema.contains("\"k8s.io/api/core/v1.Pod\"") {
+            return Err(format!("the schema of {} packages knows no pods", packages.len()).into());
+        }
+        Ok(())
     }
 
     fn compile(&self, into: &Path) -> Result<()> {

@@ -5,7 +5,6 @@ use std::{fs, os::unix::fs::symlink, path::Path, process::Command};
 use serde_json::json;
 
 use super::command;
-use crate::common::find;
 
 /// The image's name. Its tag is not `latest`, so nobody tries to pull it.
 pub const IMAGE: &str = "localhost/lab:1";
@@ -25,7 +24,7 @@ pub fn write(lab: &Path) {
     for folder in ["bin", "dev", "etc", "proc", "sys", "tmp"] {
         fs::create_dir_all(root.join(folder)).expect("the folder takes a folder");
     }
-    let busybox = find("busybox").expect("it was looked for");
+    let busybox = command::find("busybox").expect("it was looked for");
     fs::copy(busybox, root.join("bin/busybox")).expect("the folder takes a file");
     for applet in APPLETS {
         symlink("busybox", root.join("bin").join(applet)).expect("the folder takes a link");

@@ -14,10 +14,13 @@ mod node;
 mod pods;
 mod service;
 
-mod profiles;
+mod agreement;
+mod installing;
+mod missing;
+mod opened;
 
 use std::{
-    env,
+    env, fs,
     path::{Path, PathBuf},
     process::{self, Command},
     sync::{
@@ -55,7 +58,7 @@ pub struct Cluster {
     // The order is the order of dropping: daemons, then their world, then the files.
     services: Mutex<Vec<Service>>,
     cell: Cell,
-    machine: Machine,
+    _machine: Machine,
     programs: PathBuf,
     scratch: Scratch,
 }
@@ -64,7 +67,7 @@ impl Cluster {
     /// The cluster with its node ready, or None after saying what is missing.
     pub fn open() -> Option<Arc<Cluster>> {
         static SHARED: Mutex<Weak<Cluster>> = Mutex::new(Weak::new());
-        let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut shared = SHARED.lock().expect("the cluster of another test starts");
         if let Some(cluster) = shared.upgrade() {
             return Some(cluster);
         }
@@ -82,8 +85,13 @@ impl Cluster {
         let scratch = Scratch::new();
         let machine = Machine::watch(&name, scratch.path());
         let cell = Cell::open(&name);
-        let cluster =
-            Cluster { services: Mutex::new(Vec::new()), cell, machine, programs, scratch };
+        let cluster = Cluster {
+            services: Mutex::new(Vec::new()),
+            cell,
+            _machine: machine,
+            programs,
+            scratch,
+        };
         cluster.shell(&machine::setup());
         thread::scope(|scope| {
             scope.spawn(|| node::start_control_plane(&cluster));
@@ -101,6 +109,12 @@ impl Cluster {
     /// Where the node's kubelet looks for profiles, as this process sees it.
     pub fn profiles(&self) -> PathBuf {
         self.scratch.join("kubelet/seccomp")
+    }
+
+    /// Puts a profile on the node by hand.
+    pub fn put(&self, name: &str, profile: &str) {
+        fs::create_dir_all(self.profiles()).expect("the kubelet's folder takes a folder");
+        fs::write(self.profiles().join(name), profile).expect("the folder takes a file");
     }
 
     /// `program` in the node's world, for which `kubectl` means this cluster.
