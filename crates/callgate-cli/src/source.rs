@@ -13,11 +13,13 @@ use callgate_diagnostic::{Diagnostic, Severity};
 use callgate_policy::{
     Policy,
     builtin::{self, Builtin},
-    formats::{self, Format},
 };
 
 pub use self::live::Stack;
-use crate::report;
+use crate::{
+    formats::{self, Format},
+    report,
+};
 
 /// Longest source that is read. The largest profiles known have some hundred thousand bytes; of so
 /// many, all verbs together answer in seconds, within a gigabyte of memory.

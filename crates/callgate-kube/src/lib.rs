@@ -5,6 +5,7 @@
 //! | read YAML and JSON as Kubernetes does, with places | [`yaml`] |
 //! | write YAML | [`emit`] |
 //! | write manifests that put a profile on every node | [`manifest`] |
+//! | read and write the Security Profiles Operator's resource | [`seccomp_profile`] |
 //! | check names as the API server does | [`names`] |
 //!
 //! Texts go in, and values and findings come out: nothing here opens a file, asks a cluster or
@@ -14,4 +15,5 @@
 pub mod emit;
 pub mod manifest;
 pub mod names;
+pub mod seccomp_profile;
 pub mod yaml;

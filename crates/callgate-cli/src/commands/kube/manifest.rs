@@ -4,13 +4,13 @@ use std::path::{Path, PathBuf};
 
 use callgate_diagnostic::Diagnostic;
 use callgate_kube::manifest::{Install, Layout, Manifests, Pool};
-use callgate_policy::{Dialect, Target, formats};
+use callgate_policy::{Dialect, Target};
 use callgate_syscalls::{Abi, CapabilitySet, KernelVersion};
 use clap::{Args as ClapArgs, ValueEnum};
 
 use super::super::{Answer, Failure, compile, profile as recorded};
 use crate::{
-    output, report,
+    formats, output, report,
     source::{Profile, Source},
     target::{
         NewerArgs, ReadingArgs, TargetArgs, native, parse_abi, parse_caps, parse_kernel, resolve,
