@@ -69,6 +69,32 @@ USE all DEFAULT USER_NOTIF
 }
 
 #[test]
+fn resources_of_kubernetes() {
+    let long = "# é
+apiVersion: security-profiles-operator.x-k8s.io/v1beta1
+kind: SeccompProfile
+metadata: {name: web}
+spec:
+  defaultAction: SCMP_ACT_ERRNO
+  architectures: [SCMP_ARCH_X86_64, SCMP_ARCH_X86]
+  syscalls:
+  - &some
+    action: SCMP_ACT_ALLOW
+    names: [read, 'write', \"close\"]
+    args: [{index: 0, op: SCMP_CMP_EQ, value: 0x1_0}]
+  - <<: *some
+    action: SCMP_ACT_ERRNO
+    errnoRet: 38
+    names: |-
+      exit
+";
+    let json = r#"{ "apiVersion": "security-profiles-operator.x-k8s.io/v1", "kind": "SeccompProfile",
+  "spec": { "defaultAction": "SCMP_ACT_LOG", "syscalls": [{ "names": ["é"], "action": "x" }] } }"#;
+    let good = long.replace("names: |-\n      exit", "names: [exit]");
+    run(&[long, json, &good, &good], 1_500, formats::check);
+}
+
+#[test]
 fn units_of_systemd() {
     let long = "[Unit]\nDescription=x\n[Service]\nSystemCallFilter=@system-service \\\n  bpf\n\
                 SystemCallFilter=~@mount ptrace:EPERM reboot:kill\nSystemCallErrorNumber=EACCES\n\
