@@ -3,8 +3,8 @@
 use clap::{Parser, Subcommand, builder::Styles, builder::styling::AnsiColor};
 
 use crate::commands::{
-    asm, caps, check, compile, convert, diff, disasm, doctor, dump, eval, explain, generate, lint,
-    merge, profile, record, run, syscall, why,
+    asm, caps, check, compile, convert, diff, disasm, doctor, dump, eval, explain, generate, kube,
+    lint, merge, profile, record, run, syscall, why,
 };
 
 const STYLES: Styles = Styles::styled()
@@ -56,6 +56,7 @@ pub enum Command {
     Profile(profile::Args),
     Dump(dump::Args),
     Lint(lint::Args),
+    Kube(kube::Args),
     Doctor(doctor::Args),
     #[command(hide = true)]
     Generate(generate::Args),
