@@ -63,6 +63,7 @@ fn schema(verb: &str) -> Result<schemars::Schema, Failure> {
         "dump" => super::dump::schema(),
         "eval" => super::eval::schema(),
         "explain" => super::explain::schema(),
+        "kube-check" => super::kube::check::schema(),
         "lint" => super::lint::schema(),
         "syscall" => super::syscall::schema(),
         #[cfg(target_os = "linux")]
