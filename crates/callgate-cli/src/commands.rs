@@ -107,7 +107,6 @@ pub fn dispatch(cli: Cli) -> ExitCode {
         Command::Asm(args) => asm::main(args),
         Command::Kube(args) => kube::main(args),
         Command::Lint(args) => lint::main(args),
-        Command::Kube(args) => kube::main(args),
         Command::Doctor(args) => doctor::main(args),
         Command::Generate(args) => generate::main(args),
     };

@@ -178,7 +178,13 @@ fn pools(profile: &mut Profile, args: &Args, abis: &[Abi]) -> Result<Vec<Pool>, 
         };
         callgate_compile::compile(&ruleset)
             .map_err(|error| format!("{}: {error}; nothing was written", profile.name))?;
-        let text = compile::flat(policy, &ruleset, &target, profile, Runtime::from(args.runtime).dialect())?;
+        let text = compile::flat(
+            policy,
+            &ruleset,
+            &target,
+            profile,
+            Runtime::from(args.runtime).dialect(),
+        )?;
         pools.push(Pool { abi, profile: text });
     }
     Ok(pools)
