@@ -182,6 +182,28 @@ fn what_kubernetes_or_the_profile_forbids_writes_nothing() {
 }
 
 #[test]
+fn a_node_gets_the_architectures_that_it_runs() {
+    let scratch = Scratch::new();
+    scratch.file(
+        "p.json",
+        r#"{ "defaultAction": "SCMP_ACT_ERRNO", "architectures": ["SCMP_ARCH_X86_64", "SCMP_ARCH_X86"],
+             "syscalls": [{ "names": ["read"], "action": "SCMP_ACT_ALLOW" }] }"#,
+    );
+    scratch
+        .callgate(&["kube", "manifest", "p.json", "--name", "p", "-o", "p", "--arch", "aarch64"])
+        .args(&MACHINE)
+        .run()
+        .is_like(0, "", "p: …");
+    for (architecture, list) in [
+        ("amd64", "\"architectures\": [\"SCMP_ARCH_X86_64\", \"SCMP_ARCH_X86\"]"),
+        ("arm64", "\"architectures\": [\"SCMP_ARCH_AARCH64\"]"),
+    ] {
+        let profile = scratch.read(&format!("p/profiles/p-{architecture}.json"));
+        assert!(String::from_utf8(profile).unwrap().contains(list), "{architecture}");
+    }
+}
+
+#[test]
 fn a_folder_that_is_there_gets_the_files_and_keeps_the_others() {
     let scratch = Scratch::new();
     fs::create_dir(scratch.join("web")).unwrap();

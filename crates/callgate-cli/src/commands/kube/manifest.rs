@@ -7,7 +7,7 @@ use callgate_kube::{
     DEFAULT_ROOT, Runtime,
     install::{Install, Layout, Manifests, Pool},
 };
-use callgate_policy::Target;
+use callgate_policy::{Architectures, Target};
 use callgate_syscalls::{Abi, CapabilitySet, KernelVersion};
 use clap::Args as ClapArgs;
 
@@ -159,7 +159,8 @@ fn pools(profile: &mut Profile, args: &Args, abis: &[Abi]) -> Result<Vec<Pool>, 
     let here = here.target()?;
     let mut rulesets = Vec::new();
     for &abi in abis {
-        let target = Target { native: abi, abis: None, ..here.clone() };
+        let abis = profile.policy.as_ref().and_then(|policy| runs_on(&policy.architectures, abi));
+        let target = Target { native: abi, abis, ..here.clone() };
         rulesets.push((abi, resolve(profile, &args.reading, &target), target));
     }
     // What is wrong on each of them is said once.
@@ -188,6 +189,15 @@ fn pools(profile: &mut Profile, args: &Args, abis: &[Abi]) -> Result<Vec<Pool>, 
         pools.push(Pool { abi, profile: text });
     }
     Ok(pools)
+}
+
+/// Of a plain list of architectures those that a machine runs; a list for each kind of machine
+/// stays as it is.
+fn runs_on(architectures: &Architectures, native: Abi) -> Option<Vec<Abi>> {
+    let Architectures::List(list) = architectures else { return None };
+    let others = list.iter().map(|abi| abi.value);
+    let others = others.filter(|abi| native.companions().contains(abi));
+    Some(std::iter::once(native).chain(others).collect())
 }
 
 /// Says for which capabilities a profile was decided that depends on them.
