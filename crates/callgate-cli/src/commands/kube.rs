@@ -10,7 +10,7 @@ const AFTER_HELP: &str = "\
 No cluster is needed, nor any right in one; docs/kubernetes.md says more.
 
 Example:
-  callgate kube check web.yaml --root /var/lib/kubelet/seccomp";
+  callgate kube check web.yaml";
 
 /// Find the right profile for every container of a Kubernetes cluster
 #[derive(ClapArgs, Debug)]
