@@ -8,6 +8,8 @@ mod calls;
 mod formats;
 #[path = "hostile/listing.rs"]
 mod listing;
+#[path = "hostile/manifest.rs"]
+mod manifest;
 #[path = "hostile/mutate.rs"]
 mod mutate;
 #[path = "hostile/program.rs"]
@@ -143,6 +145,20 @@ fn files_of_calls() {
     // As deep as it is long.
     assert!(!calls::check(&format!("read {}1", "-".repeat(1_000_000))));
     assert!(calls::check(&format!("read({}", "[(".repeat(500_000))));
+}
+
+#[test]
+fn manifests_of_kubernetes() {
+    let block = "apiVersion: apps/v1\nkind: Deployment # é\nmetadata: { name: web, labels: &l {a: yes} }\nspec:\n\
+                 \x20 template:\n    metadata:\n      annotations:\n        <<: *l\n        \
+                 seccomp.security.alpha.kubernetes.io/pod: runtime/default\n    spec:\n      \
+                 securityContext:\n        seccompProfile:\n          type: Localhost\n          \
+                 localhostProfile: 'a/''b''.json'\n      containers:\n      - name: \"a\\tb\"\n        \
+                 args: |-\n          x\n          y\n      - &c {name: d, securityContext: {privileged: on}}\n\
+                 \x20     initContainers:\n      - *c\n---\n- 0x1f\n- ~\n- [a: b, ? c]\n";
+    let json = r#"{ "kind": "List", "items": [{ "kind": "Pod", "spec": { "os": { "name": "windows" },
+  "containers": [{ "name": "\u00e9\n", "securityContext": { "seccompProfile": null } }] } }] }"#;
+    run(&[block, json, "a: >\n  b\r\n\r\n  c\n...\n---\n!!str 1: *x\n"], 6_000, manifest::check);
 }
 
 #[test]

@@ -52,7 +52,7 @@ pub(crate) fn field<'d>(
     let mut wrong = Diagnostic::error("kube-type", format!("`{name}` is {is} and must be {must}"))
         .at(value.span(), format!("{is}, as Kubernetes reads it"));
     if kind == Kind::String && matches!(value.kind(), Kind::Number | Kind::Bool) {
-        wrong = wrong.help(format!("put it in quotes: \"{}\"", value.content()));
+        wrong = wrong.help(format!("put it in quotes: \"{}\"", short(value.content())));
     } else if kind == Kind::Bool && value.kind() == Kind::String {
         wrong = wrong.help("write true or false, without quotes");
     }

@@ -30,7 +30,7 @@ enum What {
     Man { folder: PathBuf },
     /// The JSON Schema of the profile form, or of what a verb's --json prints, to standard output
     Schema {
-        /// The verb; without one, the profile form
+        /// The verb, as `lint` or `kube-check`; without one, the profile form
         verb: Option<String>,
     },
 }

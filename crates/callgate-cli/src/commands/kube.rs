@@ -13,7 +13,7 @@ No cluster is needed, nor any right in one; docs/kubernetes.md says more.
 
 Examples:
   callgate kube manifest web.json --name web | kubectl apply -f -
-  callgate kube check web.yaml --root /var/lib/kubelet/seccomp";
+  callgate kube check web.yaml";
 
 /// Find the right profile for every container of a Kubernetes cluster
 #[derive(ClapArgs, Debug)]

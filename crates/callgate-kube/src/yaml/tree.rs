@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use callgate_diagnostic::{Diagnostic, Span};
 
 use super::{Document, Kind, MAX_ALIASED, MAX_DEPTH, MAX_VALUES};
+use crate::field::short;
 
 /// A value: sixteen bytes, for there may be millions.
 #[derive(Clone, Copy, Debug)]
@@ -239,7 +240,7 @@ impl<'t> Tree<'t> {
                     .help("a manifest becomes JSON, whose keys are strings"));
             }
             if let Some(first) = seen.insert(key.as_key(), node.span()) {
-                let message = format!("the key `{}` stands twice", key.as_key());
+                let message = format!("the key `{}` stands twice", short(key.as_key()));
                 return Err(Diagnostic::error("yaml-duplicate-key", message)
                     .at(node.span(), "again")
                     .at(first, "first here")

@@ -16,8 +16,7 @@ pub fn text(seen: &Seen) -> String {
             pod.containers.iter().map(|container| (name(container), container)).collect();
         let width = named.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
         for (name, container) in named {
-            let profile = profile(container);
-            text.push_str(&format!("  {name:width$}  {profile}: {}\n", container.why.describe()));
+            text.push_str(&format!("  {name:width$}  {}\n", profile(container)));
         }
     }
     if !seen.pods.is_empty() && !seen.findings.is_empty() {
@@ -44,10 +43,12 @@ fn name(container: &SeenContainer) -> String {
     format!("{} {name}", container.role.name())
 }
 
+/// The profile, and why that one.
 fn profile(container: &SeenContainer) -> String {
+    let why = container.why.describe();
     match (container.profile, &container.path) {
-        (Some(word), Some(path)) => format!("{word} {}", printable_name(path)),
-        (Some(word), None) => word.to_owned(),
+        (Some(word), Some(path)) => format!("{word} {}: {why}", printable_name(path)),
+        (Some(word), None) => format!("{word}: {why}"),
         (None, _) => "none: the API server refuses it".to_owned(),
     }
 }
