@@ -105,8 +105,8 @@ pub fn dispatch(cli: Cli) -> ExitCode {
         Command::Eval(args) => eval::main(args),
         Command::Convert(args) => convert::main(args),
         Command::Asm(args) => asm::main(args),
-        Command::Lint(args) => lint::main(args),
         Command::Kube(args) => kube::main(args),
+        Command::Lint(args) => lint::main(args),
         Command::Doctor(args) => doctor::main(args),
         Command::Generate(args) => generate::main(args),
     };

@@ -182,6 +182,28 @@ fn what_kubernetes_or_the_profile_forbids_writes_nothing() {
 }
 
 #[test]
+fn a_node_gets_the_architectures_that_it_runs() {
+    let scratch = Scratch::new();
+    scratch.file(
+        "p.json",
+        r#"{ "defaultAction": "SCMP_ACT_ERRNO", "architectures": ["SCMP_ARCH_X86_64", "SCMP_ARCH_X86"],
+             "syscalls": [{ "names": ["read"], "action": "SCMP_ACT_ALLOW" }] }"#,
+    );
+    scratch
+        .callgate(&["kube", "manifest", "p.json", "--name", "p", "-o", "p", "--arch", "aarch64"])
+        .args(&MACHINE)
+        .run()
+        .is_like(0, "", "p: …");
+    for (architecture, list) in [
+        ("amd64", "\"architectures\": [\"SCMP_ARCH_X86_64\", \"SCMP_ARCH_X86\"]"),
+        ("arm64", "\"architectures\": [\"SCMP_ARCH_AARCH64\"]"),
+    ] {
+        let profile = scratch.read(&format!("p/profiles/p-{architecture}.json"));
+        assert!(String::from_utf8(profile).unwrap().contains(list), "{architecture}");
+    }
+}
+
+#[test]
 fn a_folder_that_is_there_gets_the_files_and_keeps_the_others() {
     let scratch = Scratch::new();
     fs::create_dir(scratch.join("web")).unwrap();
@@ -229,6 +251,37 @@ fn what_is_too_large_for_an_annotation_is_said_and_for_a_config_map_refused() {
         "error: the profile for x86_64 has … bytes, and a ConfigMap holds 1048576 at most; …",
     );
     assert_eq!(run(10).stderr, "");
+}
+
+#[test]
+fn the_daemon_set_passes_its_own_check_and_a_pod_finds_the_profile() {
+    let scratch = Scratch::new();
+    let stream = scratch
+        .callgate(&["kube", "manifest", "fine-grained", "--name", "web"])
+        .args(&MACHINE)
+        .run()
+        .stdout;
+    let check = ["kube", "check", "-", "--pod-security", "restricted"];
+    scratch.callgate(&check).input(stream).run().is_like(0, "…RuntimeDefault…", "");
+    // What its container would do on a node.
+    scratch
+        .callgate(&["kube", "manifest", "fine-grained", "--name", "web", "-o", "web"])
+        .args(&MACHINE)
+        .run();
+    fs::create_dir_all(scratch.join("root/callgate")).unwrap();
+    fs::copy(scratch.join("web/profiles/web-amd64.json"), scratch.join("root/callgate/web.json"))
+        .unwrap();
+    let snippet = String::from_utf8(scratch.read("web/profiles/web.snippet.yaml")).unwrap();
+    let indented: String = snippet.lines().map(|line| format!("  {line}\n")).collect();
+    let pod = format!(
+        "apiVersion: v1\nkind: Pod\nmetadata: {{name: web}}\nspec:\n{indented}  \
+         containers: [{{name: nginx, image: nginx}}]\n"
+    );
+    scratch.file("pod.yaml", &pod);
+    let check = ["kube", "check", "pod.yaml", "--root", "root", "--arch", "x86_64"];
+    scratch.callgate(&check).run().is_like(0, "…callgate/web.json…", "");
+    scratch.file("pod.yaml", pod.replace("web.json", "wbe.json"));
+    scratch.callgate(&check).run().is_like(1, "…kube-missing-profile…", "");
 }
 
 /// The machine's own tools must be able to read what they get.

@@ -1,274 +1,183 @@
-//! Manifests that put a profile on every node of a cluster, and take it away again.
-//!
-//! A pod names a profile by its file below the kubelet's root, and Kubernetes does not bring that
-//! file there. A DaemonSet does: on each node of an architecture one container copies the profile
-//! out of a ConfigMap into the node's folder, whole or not at all, follows the ConfigMap when it
-//! changes, is ready when the file is there, and removes it at its end. The container has no
-//! capability, no token and a read-only root; of the node it sees the one folder of profiles.
-//!
-//! The same name stands for the right profile on nodes of every architecture: each has a ConfigMap
-//! and a DaemonSet of its own, and the file is called alike.
+//! Which pods a manifest makes: the pod itself, or the template that a controller makes pods of.
 
-mod objects;
+use callgate_diagnostic::{Diagnostic, Span};
+use callgate_policy::suggest::closest;
 
-use std::fmt;
+use crate::{
+    field::{mapping, sequence, short, string},
+    yaml::{Kind, Value},
+};
 
-use callgate_syscalls::Abi;
-
-use crate::names::{self, BadName};
-
-/// The shell script that the container runs: with the file to copy, the file to write, and after
-/// how many seconds to look again.
-pub const SCRIPT: &str = include_str!("manifest/install.sh");
-
-/// The most bytes that a ConfigMap may hold (`MaxSecretSize` in `pkg/apis/core`, which counts for
-/// both).
-pub const LARGEST_CONFIG_MAP: usize = 1 << 20;
-
-/// The most bytes of an object's annotations (`TotalAnnotationSizeLimitB`). `kubectl apply` keeps a
-/// whole object in one, unless it applies on the server's side.
-pub const LARGEST_ANNOTATIONS: usize = 256 << 10;
-
-/// Where the profile goes, and by what.
-#[derive(Clone, Debug)]
-#[expect(clippy::exhaustive_structs, reason = "whoever writes manifests decides all of these")]
-pub struct Install {
-    /// What the profile is called: the file's name without `.json`.
-    pub name: String,
-    /// The namespace of what is made.
-    pub namespace: String,
-    /// The image of the container; it needs a POSIX shell, cat, cp, mv, rm and sleep.
-    pub image: String,
-    /// The kubelet's root for seccomp profiles, on the node.
-    pub root: String,
-    /// The folder below it.
-    pub folder: String,
-    /// Labels that a node must have, besides its architecture.
-    pub node_selector: Vec<(String, String)>,
-}
-
-/// The profile for the nodes of one architecture.
-#[derive(Clone, Debug)]
-#[expect(clippy::exhaustive_structs, reason = "a pool is nothing else")]
-pub struct Pool {
-    /// The nodes' own architecture.
-    pub abi: Abi,
-    /// The profile, in the dialect that their runtime reads.
-    pub profile: String,
-}
-
-/// A file that is to be written.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// An object with a pod in it.
+#[derive(Clone, Copy)]
 #[non_exhaustive]
-pub struct File {
-    /// Below the folder of the manifests.
-    pub path: String,
-    /// What is in it.
-    pub text: String,
+pub struct Workload<'d> {
+    /// Its kind, as `Deployment`.
+    pub kind: &'d str,
+    /// Its name; objects may be without one until they are created (`generateName`).
+    pub name: Option<&'d str>,
+    /// Its namespace, where the manifest says it.
+    pub namespace: Option<&'d str>,
+    /// Where it begins.
+    pub place: Span,
+    /// The `metadata` of the pod or its template.
+    pub metadata: Option<Value<'d>>,
+    /// The `spec` of the pod or its template.
+    pub spec: Value<'d>,
 }
 
-/// How the manifests are laid out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(clippy::exhaustive_enums, reason = "kubectl has these two ways")]
-pub enum Layout {
-    /// For `kubectl apply -f`.
-    Plain,
-    /// For `kubectl apply -k`: the profile is a file of its own, of which kustomize makes the
-    /// ConfigMap.
-    Kustomize,
-}
+/// The kinds that hold a pod, and the way to its template.
+const WITH_PODS: [(&str, &[&str]); 9] = [
+    ("Pod", &[]),
+    ("PodTemplate", &["template"]),
+    ("ReplicationController", &["spec", "template"]),
+    ("ReplicaSet", &["spec", "template"]),
+    ("Deployment", &["spec", "template"]),
+    ("StatefulSet", &["spec", "template"]),
+    ("DaemonSet", &["spec", "template"]),
+    ("Job", &["spec", "template"]),
+    ("CronJob", &["spec", "jobTemplate", "spec", "template"]),
+];
 
-/// Manifests for a profile on nodes of these architectures.
-#[derive(Clone, Debug)]
-pub struct Manifests {
-    install: Install,
-    pools: Vec<Pool>,
-}
+/// The groups that those kinds belong to, and their others (Kubernetes 1.34).
+const WITHOUT_PODS: [(&str, &str); 4] = [
+    (
+        "",
+        "Binding ComponentStatus ConfigMap Endpoints Event LimitRange Namespace Node PersistentVolume PersistentVolumeClaim ResourceQuota Secret Service ServiceAccount",
+    ),
+    ("apps", "ControllerRevision"),
+    ("batch", ""),
+    ("extensions", "Ingress NetworkPolicy PodSecurityPolicy Scale"),
+];
 
-impl Manifests {
-    /// Checks what the API server would check later.
-    ///
-    /// # Errors
-    ///
-    /// When a name is none for Kubernetes, a profile is too large for a ConfigMap, or an
-    /// architecture is none that a node can say it has.
-    pub fn new(install: Install, pools: Vec<Pool>) -> Result<Manifests, Error> {
-        let manifests = Manifests { install, pools };
-        let install = &manifests.install;
-        let named = |result: Result<(), BadName>, what: &'static str| {
-            result.map_err(|why| Error(Kind::Name { what, why }))
+/// The pods of a document, lists taken apart. What is wrong is added to `found`.
+///
+/// Objects of other groups are looked at where they have a pod template as controllers do, below
+/// `spec.template.spec.containers`.
+pub fn workloads<'d>(root: Value<'d>, found: &mut Vec<Diagnostic>) -> Vec<Workload<'d>> {
+    let mut workloads = Vec::new();
+    let mut rest = vec![(root, None)];
+    while let Some((object, listed)) = rest.pop() {
+        if object.is_null() {
+            continue;
+        }
+        if object.kind() != Kind::Mapping {
+            found.push(
+                Diagnostic::error("kube-kind", "this is no object of Kubernetes")
+                    .at(
+                        object.span(),
+                        format!("{} where an object must stand", object.kind().describe()),
+                    )
+                    .help("a manifest is a mapping with `apiVersion` and `kind`"),
+            );
+            continue;
+        }
+        let kind = string(object, "kind", found).or(listed);
+        let Some(kind) = kind else {
+            if object.get("kind").is_none_or(Value::is_null) {
+                found.push(
+                    Diagnostic::error("kube-kind", "the object has no `kind`")
+                        .at(start_of(object), "of what kind is this?")
+                        .help("a manifest is a mapping with `apiVersion` and `kind`"),
+                );
+            }
+            continue;
         };
-        named(names::object(&install.name), "the name of the profile")?;
-        named(names::namespace(&install.namespace), "the namespace")?;
-        named(names::localhost_profile(&install.folder), "the folder")?;
-        named(names::localhost_profile(&manifests.localhost_profile()), "the path of the profile")?;
-        for (key, value) in &install.node_selector {
-            named(names::label_key(key), "the key of a node's label")?;
-            named(names::label_value(value), "the value of a node's label")?;
+        if let Some(of) = kind.strip_suffix("List")
+            && let Some(items) = sequence(object, "items", found)
+        {
+            let of = Some(of).filter(|of| !of.is_empty());
+            let items: Vec<_> = items.elements().map(|item| (item, of)).collect();
+            // The last is taken first.
+            rest.extend(items.into_iter().rev());
+            continue;
         }
-        if !install.root.starts_with('/') || install.root.split('/').any(|part| part == "..") {
-            return Err(Error(Kind::Root(install.root.clone())));
+        if listed.is_none() && object.get("apiVersion").is_none_or(Value::is_null) {
+            found.push(
+                Diagnostic::error("kube-kind", "the object has no `apiVersion`")
+                    .at(start_of(object), format!("a {} of which group?", short(kind)))
+                    .help("as in `apiVersion: apps/v1`"),
+            );
         }
-        if install.image.is_empty() || install.image.contains(char::is_whitespace) {
-            return Err(Error(Kind::Image(install.image.clone())));
-        }
-        if manifests.pools.is_empty() {
-            return Err(Error(Kind::NoPool));
-        }
-        for (index, pool) in manifests.pools.iter().enumerate() {
-            let Some(architecture) = node_architecture(pool.abi) else {
-                return Err(Error(Kind::Architecture(pool.abi)));
-            };
-            if manifests.pools[..index].iter().any(|other| other.abi == pool.abi) {
-                return Err(Error(Kind::Twice(pool.abi)));
-            }
-            let instance = format!("{}-{architecture}", install.name);
-            named(names::label_value(&instance), "the label of the DaemonSet")?;
-            let size = pool.profile.len();
-            if size > LARGEST_CONFIG_MAP {
-                return Err(Error(Kind::TooLarge { abi: pool.abi, size }));
-            }
-        }
-        Ok(manifests)
+        workloads.extend(workload(object, kind, found));
     }
-
-    /// What a pod's `localhostProfile` says: the file below the kubelet's root.
-    pub fn localhost_profile(&self) -> String {
-        format!("{}/{}", self.install.folder, self.file_name())
-    }
-
-    /// The lines of a pod or container that use the profile.
-    pub fn snippet(&self) -> String {
-        objects::snippet(&self.localhost_profile()).to_yaml()
-    }
-
-    /// The objects of which `kubectl apply` could not keep a copy in an annotation, so that it
-    /// takes `--server-side`.
-    pub fn needs_server_side(&self) -> bool {
-        // As the copy is JSON, the profile's quotes are escaped in it.
-        let in_json = |text: &str| text.len() + text.matches(['"', '\n', '\\']).count() + 1024;
-        self.pools.iter().any(|pool| in_json(&pool.profile) > LARGEST_ANNOTATIONS)
-    }
-
-    /// Everything as one text of several documents, with the snippet as a remark before them.
-    pub fn stream(&self) -> String {
-        let mut text = String::from("# The pods and containers that use the profile say so:\n");
-        for line in self.snippet().lines() {
-            text.push_str(&format!("#   {line}\n"));
-        }
-        for pool in &self.pools {
-            for object in [objects::config_map(self, pool), objects::daemon_set(self, pool)] {
-                text.push_str("---\n");
-                text.push_str(&object.to_yaml());
-            }
-        }
-        text
-    }
-
-    /// Everything as files of a folder. What kubectl would take for objects and is none stands in
-    /// a folder below, where it does not look.
-    pub fn files(&self, layout: Layout) -> Vec<File> {
-        let mut files = Vec::new();
-        let mut file = |path: String, text: String| files.push(File { path, text });
-        for pool in &self.pools {
-            let name = self.instance(pool);
-            let daemon_set = objects::daemon_set(self, pool).to_yaml();
-            let text = match layout {
-                Layout::Plain => {
-                    format!("{}---\n{daemon_set}", objects::config_map(self, pool).to_yaml())
-                }
-                Layout::Kustomize => daemon_set,
-            };
-            file(format!("{name}.yaml"), text);
-            file(self.profile_path(pool), pool.profile.clone());
-        }
-        if layout == Layout::Kustomize {
-            file("kustomization.yaml".to_owned(), objects::kustomization(self).to_yaml());
-        }
-        file(format!("profiles/{}.snippet.yaml", self.install.name), self.snippet());
-        files
-    }
-
-    fn file_name(&self) -> String {
-        format!("{}.json", self.install.name)
-    }
-
-    /// `web-amd64`
-    fn instance(&self, pool: &Pool) -> String {
-        let architecture = node_architecture(pool.abi).unwrap_or_default();
-        format!("{}-{architecture}", self.install.name)
-    }
-
-    /// Where the profile lies beside the manifests.
-    fn profile_path(&self, pool: &Pool) -> String {
-        format!("profiles/{}.json", self.instance(pool))
-    }
+    workloads
 }
 
-/// What a node of this architecture has in its label `kubernetes.io/arch`: Go's name for it. None
-/// for what is no kernel's own, or what Go does not run on.
-pub fn node_architecture(abi: Abi) -> Option<&'static str> {
-    Some(match abi {
-        Abi::X86_64 => "amd64",
-        Abi::X86 => "386",
-        Abi::Aarch64 => "arm64",
-        Abi::Arm => "arm",
-        Abi::Riscv64 => "riscv64",
-        Abi::S390x => "s390x",
-        Abi::Ppc64le => "ppc64le",
-        Abi::Ppc64 => "ppc64",
-        Abi::Loongarch64 => "loong64",
-        Abi::Mips64 => "mips64",
-        Abi::Mipsel64 => "mips64le",
-        _ => return None,
+fn workload<'d>(
+    object: Value<'d>,
+    kind: &'d str,
+    found: &mut Vec<Diagnostic>,
+) -> Option<Workload<'d>> {
+    let version = string(object, "apiVersion", found).unwrap_or("");
+    let group = version.split_once('/').map_or("", |(group, _)| group);
+    let own = WITHOUT_PODS.iter().find(|(own, _)| *own == group);
+    let known = WITH_PODS.iter().find(|(known, _)| *known == kind).filter(|_| own.is_some());
+    let template = match (known, own) {
+        (Some((_, path)), _) => {
+            let mut template = object;
+            for step in *path {
+                template = inner(template, step, found)?;
+            }
+            template
+        }
+        (None, Some((_, others))) => {
+            if !others.split(' ').any(|other| other == kind) && !kind.ends_with("List") {
+                found.push(unknown_kind(object, kind, group));
+            }
+            return None;
+        }
+        // Nobody can know the fields of all custom resources.
+        (None, None) => {
+            let template = object.get("spec")?.get("template")?;
+            template.get("spec")?.get("containers").filter(|list| list.kind() == Kind::Sequence)?;
+            template
+        }
+    };
+    let spec = inner(template, "spec", found)?;
+    let metadata = mapping(object, "metadata", found);
+    let of_metadata = |name: &str| metadata?.get(name)?.as_str();
+    Some(Workload {
+        kind,
+        name: of_metadata("name").or_else(|| of_metadata("generateName")),
+        namespace: of_metadata("namespace"),
+        place: start_of(object),
+        metadata: mapping(template, "metadata", &mut Vec::new()),
+        spec,
     })
 }
 
-/// Why there are no manifests.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Error(Kind);
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Kind {
-    Name { what: &'static str, why: BadName },
-    Root(String),
-    Image(String),
-    NoPool,
-    Architecture(Abi),
-    Twice(Abi),
-    TooLarge { abi: Abi, size: usize },
-}
-
-impl Error {
-    /// Whether a profile is larger than a ConfigMap may be.
-    pub fn is_too_large(&self) -> bool {
-        matches!(self.0, Kind::TooLarge { .. })
+/// A mapping that must be there.
+fn inner<'d>(object: Value<'d>, name: &str, found: &mut Vec<Diagnostic>) -> Option<Value<'d>> {
+    let inner = mapping(object, name, found);
+    if object.get(name).is_none_or(Value::is_null) {
+        found.push(
+            Diagnostic::error("kube-missing-field", format!("`{name}` is missing"))
+                .at(start_of(object), "in this")
+                .help("the API server refuses the object"),
+        );
     }
+    inner
 }
 
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0 {
-            Kind::Name { what, why } => write!(f, "{what}: {why}"),
-            Kind::Root(root) => write!(
-                f,
-                "the kubelet's root `{}` is no absolute path without `..`",
-                root.escape_debug()
-            ),
-            Kind::Image(image) => {
-                write!(f, "`{}` is not the name of an image", image.escape_debug())
-            }
-            Kind::NoPool => f.write_str("there is no architecture to write manifests for"),
-            Kind::Architecture(abi) => {
-                write!(f, "{abi} is not the architecture of a node; name that of its kernel")
-            }
-            Kind::Twice(abi) => write!(f, "{abi} is named twice"),
-            Kind::TooLarge { abi, size } => write!(
-                f,
-                "the profile for {abi} has {size} bytes, and a ConfigMap holds {LARGEST_CONFIG_MAP} at most"
-            ),
+fn unknown_kind(object: Value<'_>, kind: &str, group: &str) -> Diagnostic {
+    let known = WITH_PODS.iter().map(|(kind, _)| *kind);
+    let place = object.get("kind").map_or(start_of(object), Value::inner);
+    let of = if group.is_empty() { "the core group" } else { group };
+    let unknown = Diagnostic::warning(
+        "kube-kind",
+        format!("{of} has no kind `{}`; it is not looked at", short(kind)),
+    );
+    match closest(kind, known) {
+        Some(near) if near != kind => {
+            unknown.at(place, format!("did you mean `{near}`?")).replace(place, near)
         }
+        _ => unknown.at(place, "").help("custom resources name their group in `apiVersion`"),
     }
 }
 
-impl std::error::Error for Error {}
+/// The first key of an object, or else all of it: the whole would be pages.
+pub(crate) fn start_of(object: Value<'_>) -> Span {
+    let span = object.span();
+    object.first_key().map_or(Span::new(span.start, span.start), |key| key.span())
+}

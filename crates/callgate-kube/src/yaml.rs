@@ -57,6 +57,9 @@ pub const MAX_DEPTH: usize = 255;
 /// The most values of one document, each counted as often as aliases stand for it.
 pub const MAX_VALUES: u64 = 10_000_000;
 
+/// The most values of one document that aliases stand for.
+pub const MAX_ALIASED: u64 = 1_000_000;
+
 /// The bytes of a file as text.
 ///
 /// # Errors
@@ -185,6 +188,20 @@ impl<'d> Value<'d> {
     /// reached by an alias.
     pub fn span(self) -> Span {
         self.node().span()
+    }
+
+    /// The part of its place between quotes; elsewhere as [`Value::span`].
+    pub fn inner(self) -> Span {
+        let span = self.span();
+        match self.node().form {
+            Form::Quoted => Span::new(span.start + 1, span.end - 1),
+            _ => span,
+        }
+    }
+
+    /// The key that stands first in a mapping.
+    pub fn first_key(self) -> Option<Value<'d>> {
+        self.children(Kind::Mapping).next().map(|index| self.resolve(index))
     }
 
     /// The characters of a scalar that count: without quotes, escapes resolved. Empty for lists

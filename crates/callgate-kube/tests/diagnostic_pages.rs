@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, fs, path::Path};
 
-use callgate_kube::yaml;
+use callgate_kube::{Expected, Level, look, workloads, yaml};
 
 /// All Rust sources below a folder.
 fn sources(folder: &Path) -> String {
@@ -52,7 +52,8 @@ fn every_id_has_a_page_and_a_test() {
         for section in ["## Example", "## What to do"] {
             assert!(page.contains(section), "{id}.md has no section `{section}`");
         }
-        assert!(tests.contains(&format!("\"{id}\"")), "no test names {id}");
+        let named = [format!("\"{id}\""), format!("[{id}]")];
+        assert!(named.iter().any(|name| tests.contains(name)), "no test names {id}");
     }
 }
 
@@ -65,4 +66,26 @@ fn the_examples_of_yaml_that_is_refused_lead_to_their_pages() {
         let refused = yaml::documents(example).find_map(Result::err);
         assert_eq!(refused.map(|refused| refused.id), Some(id), "{example}");
     }
+}
+
+#[test]
+fn the_examples_of_manifests_lead_to_their_pages() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let expected = Expected { seccomp_default: false, pod_security: Some(Level::Baseline) };
+    let mut checked = 0;
+    for id in ids(&sources(&root.join("src"))).iter().filter(|id| id.starts_with("kube-")) {
+        let page = page(id);
+        let Some((_, example)) = page.split_once("```yaml\napiVersion") else { continue };
+        let example = format!("apiVersion{}", example.split("```").next().unwrap_or(""));
+        let mut found = Vec::new();
+        for document in yaml::documents(&example) {
+            let document = document.unwrap_or_else(|error| panic!("{id}: {error}"));
+            for workload in workloads(document.root(), &mut found) {
+                look(&workload, expected, &mut found);
+            }
+        }
+        assert!(found.iter().any(|finding| finding.id == id), "{id}: {found:?}");
+        checked += 1;
+    }
+    assert!(checked > 8, "the examples are found: {checked}");
 }

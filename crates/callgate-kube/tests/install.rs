@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use callgate_kube::manifest::SCRIPT;
+use callgate_kube::install::SCRIPT;
 
 const FIRST: &str = "{ \"defaultAction\": \"SCMP_ACT_LOG\" }\n";
 const SECOND: &str = "{ \"defaultAction\": \"SCMP_ACT_ERRNO\",\n  \"syscalls\": [] }\n";

@@ -7,7 +7,7 @@ use std::{
 
 use callgate_kube::{
     emit::Node,
-    manifest::{Install, LARGEST_CONFIG_MAP, Layout, Manifests, Pool},
+    install::{Install, LARGEST_CONFIG_MAP, Layout, Manifests, Pool},
     yaml::{self, Kind, Value},
 };
 use callgate_syscalls::Abi;

@@ -6,10 +6,7 @@ use std::{
 };
 
 use callgate_bpf::Action;
-use callgate_policy::{
-    AbiRules, Dialect, NewerCalls, Target,
-    formats::{self, Format},
-};
+use callgate_policy::{AbiRules, NewerCalls, Target};
 use callgate_record::{
     Recording,
     profile::{
@@ -27,6 +24,7 @@ use super::{
     record,
 };
 use crate::{
+    formats::{self, Format},
     output, report,
     source::plural,
     target::{native, parse_abi},
@@ -154,12 +152,7 @@ fn make(args: &Args) -> Result<String, Failure> {
     options.siblings = !args.no_siblings;
     options.abis = args.arch.clone();
     options.base = runtime.map(|runtime| Base { runtime, no_new_privs: args.no_new_privileges });
-    options.dialect = match args.to.name {
-        "docker" => Some(Dialect::Docker),
-        "containers" => Some(Dialect::Containers),
-        "oci" => Some(Dialect::Oci),
-        _ => None,
-    };
+    options.dialect = args.to.dialect;
     let profile = profile::generate(&recording, &options).map_err(|e| e.to_string())?;
     let text = write(args, &recording, &profile)?;
     tell(args, &recording, &profile);
@@ -292,7 +285,7 @@ fn saved(args: &Args, profile: &Profile) -> Option<usize> {
 
 fn parse_format(name: &str) -> Result<&'static Format, String> {
     formats::named(name).ok_or_else(|| {
-        let known: Vec<&str> = formats::ALL.iter().map(|format| format.name).collect();
+        let known: Vec<&str> = formats::all().map(|format| format.name).collect();
         format!("not a format; known: {}", known.join(", "))
     })
 }

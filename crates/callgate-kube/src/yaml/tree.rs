@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 
 use callgate_diagnostic::{Diagnostic, Span};
 
-use super::{Document, Kind, MAX_DEPTH, MAX_VALUES};
+use super::{Document, Kind, MAX_ALIASED, MAX_DEPTH, MAX_VALUES};
+use crate::field::short;
 
 /// A value: sixteen bytes, for there may be millions.
 #[derive(Clone, Copy, Debug)]
@@ -51,6 +52,8 @@ pub(super) struct Tree<'t> {
     anchors: HashMap<Anchor, Anchored>,
     /// Values so far, each as often as aliases stand for it.
     values: u64,
+    /// Those of them that aliases stand for.
+    aliased: u64,
     /// Where the last value ended.
     last_end: usize,
 }
@@ -73,7 +76,14 @@ struct Anchored {
 impl<'t> Tree<'t> {
     pub fn new(text: &'t str) -> Tree<'t> {
         let document = Document { text, nodes: Vec::new(), strings: Vec::new() };
-        Tree { document, open: Vec::new(), anchors: HashMap::new(), values: 0, last_end: 0 }
+        Tree {
+            document,
+            open: Vec::new(),
+            anchors: HashMap::new(),
+            values: 0,
+            aliased: 0,
+            last_end: 0,
+        }
     }
 
     /// The document, when its outermost value is whole.
@@ -133,6 +143,14 @@ impl<'t> Tree<'t> {
                 .at(span, "in itself")
                 .at(self.document.nodes[node].span(), "the anchor"));
         }
+        self.aliased += values;
+        if self.aliased > MAX_ALIASED {
+            let message =
+                format!("the aliases of a document stand for more than {MAX_ALIASED} values");
+            return Err(Diagnostic::error("yaml-alias", message)
+                .at(span, "with this one it is too much")
+                .help("aliases of values that hold aliases multiply; write the values out"));
+        }
         self.count(values, span)?;
         self.push(Kind::Null, Form::Alias, span, node);
         Ok(())
@@ -184,21 +202,13 @@ impl<'t> Tree<'t> {
 
     fn count(&mut self, values: u64, span: Span) -> Result<(), Diagnostic> {
         self.values += values;
-        if self.values <= MAX_VALUES {
-            return Ok(());
-        }
-        let of_text = u64::try_from(self.document.nodes.len()).is_ok_and(|n| n >= MAX_VALUES);
-        Err(if of_text {
-            Diagnostic::error("yaml-size", format!("a document has more than {MAX_VALUES} values"))
+        if self.values > MAX_VALUES {
+            let message = format!("a document has more than {MAX_VALUES} values");
+            return Err(Diagnostic::error("yaml-size", message)
                 .at(span, "here it is too long")
-                .help("give the manifests as several documents")
-        } else {
-            let message =
-                format!("the aliases of a document stand for more than {MAX_VALUES} values");
-            Diagnostic::error("yaml-alias", message)
-                .at(span, "with this one it is too much")
-                .help("aliases of values that hold aliases multiply; write the values out")
-        })
+                .help("give the manifests as several documents"));
+        }
+        Ok(())
     }
 
     /// Keys are strings, or become some, and each stands once; what is merged is a mapping.
@@ -230,7 +240,7 @@ impl<'t> Tree<'t> {
                     .help("a manifest becomes JSON, whose keys are strings"));
             }
             if let Some(first) = seen.insert(key.as_key(), node.span()) {
-                let message = format!("the key `{}` stands twice", key.as_key());
+                let message = format!("the key `{}` stands twice", short(key.as_key()));
                 return Err(Diagnostic::error("yaml-duplicate-key", message)
                     .at(node.span(), "again")
                     .at(first, "first here")

@@ -3,14 +3,20 @@
 use std::path::{Path, PathBuf};
 
 use callgate_diagnostic::Diagnostic;
-use callgate_kube::manifest::{Install, Layout, Manifests, Pool};
-use callgate_policy::{Dialect, Target, formats};
+use callgate_kube::{
+    DEFAULT_ROOT, Runtime,
+    install::{Install, Layout, Manifests, Pool},
+};
+use callgate_policy::{Architectures, Target};
 use callgate_syscalls::{Abi, CapabilitySet, KernelVersion};
-use clap::{Args as ClapArgs, ValueEnum};
+use clap::Args as ClapArgs;
 
-use super::super::{Answer, Failure, compile, profile as recorded};
+use super::{
+    super::{Answer, Failure, compile, profile as recorded},
+    RuntimeArg,
+};
 use crate::{
-    output, report,
+    formats, output, report,
     source::{Profile, Source},
     target::{
         NewerArgs, ReadingArgs, TargetArgs, native, parse_abi, parse_caps, parse_kernel, resolve,
@@ -53,9 +59,9 @@ pub struct Args {
     #[arg(long, value_name = "ARCH", value_parser = parse_abi)]
     arch: Vec<Abi>,
 
-    /// Who reads the profile on the node
-    #[arg(long, value_enum, default_value = "containerd")]
-    runtime: Runtime,
+    /// The runtime of the nodes: it decides how the profile is written
+    #[arg(long, value_name = "RUNTIME", default_value = "containerd")]
+    runtime: RuntimeArg,
 
     /// Write files into this folder [default: one text on standard output]
     #[arg(short, long, value_name = "DIR")]
@@ -78,7 +84,7 @@ pub struct Args {
     image: String,
 
     /// The kubelet's folder of profiles, on the node
-    #[arg(long, value_name = "DIR", default_value = "/var/lib/kubelet/seccomp")]
+    #[arg(long, value_name = "DIR", default_value = DEFAULT_ROOT)]
     root: String,
 
     /// The folder below it, which holds nothing else
@@ -96,23 +102,6 @@ pub struct Args {
 
     #[command(flatten)]
     reading: ReadingArgs,
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum Runtime {
-    /// The OCI runtime specification's form
-    Containerd,
-    /// The containers/common form
-    CriO,
-}
-
-impl Runtime {
-    fn dialect(self) -> Dialect {
-        match self {
-            Runtime::Containerd => Dialect::Oci,
-            Runtime::CriO => Dialect::Containers,
-        }
-    }
 }
 
 pub fn main(args: Args) -> Result<Answer, Failure> {
@@ -170,7 +159,8 @@ fn pools(profile: &mut Profile, args: &Args, abis: &[Abi]) -> Result<Vec<Pool>, 
     let here = here.target()?;
     let mut rulesets = Vec::new();
     for &abi in abis {
-        let target = Target { native: abi, abis: None, ..here.clone() };
+        let abis = profile.policy.as_ref().and_then(|policy| runs_on(&policy.architectures, abi));
+        let target = Target { native: abi, abis, ..here.clone() };
         rulesets.push((abi, resolve(profile, &args.reading, &target), target));
     }
     // What is wrong on each of them is said once.
@@ -189,10 +179,25 @@ fn pools(profile: &mut Profile, args: &Args, abis: &[Abi]) -> Result<Vec<Pool>, 
         };
         callgate_compile::compile(&ruleset)
             .map_err(|error| format!("{}: {error}; nothing was written", profile.name))?;
-        let text = compile::flat(policy, &ruleset, &target, profile, args.runtime.dialect())?;
+        let text = compile::flat(
+            policy,
+            &ruleset,
+            &target,
+            profile,
+            Runtime::from(args.runtime).dialect(),
+        )?;
         pools.push(Pool { abi, profile: text });
     }
     Ok(pools)
+}
+
+/// Of a plain list of architectures those that a machine runs; a list for each kind of machine
+/// stays as it is.
+fn runs_on(architectures: &Architectures, native: Abi) -> Option<Vec<Abi>> {
+    let Architectures::List(list) = architectures else { return None };
+    let others = list.iter().map(|abi| abi.value);
+    let others = others.filter(|abi| native.companions().contains(abi));
+    Some(std::iter::once(native).chain(others).collect())
 }
 
 /// Says for which capabilities a profile was decided that depends on them.

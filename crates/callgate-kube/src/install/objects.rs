@@ -115,7 +115,7 @@ fn container(manifests: &Manifests) -> Node {
         ("name", "install".into()),
         ("image", manifests.install.image.as_str().into()),
         ("command", Node::texts(["sh", "-c", SCRIPT, "install", from.as_str(), to.as_str()])),
-        ("readinessProbe", Node::map([("exec", probe), ("periodSeconds", Node::Number(5))])),
+        ("readinessProbe", Node::map([("exec", probe), ("periodSeconds", Node::Number(10))])),
         (
             "resources",
             Node::map([("requests", amounts("5m", "16Mi")), ("limits", amounts("100m", "64Mi"))]),
