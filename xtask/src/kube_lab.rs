@@ -2,7 +2,12 @@
 
 mod build;
 
-use std::{env, error::Error, ffi::OsString, path::PathBuf, process::Command};
+use std::{
+    env,
+    error::Error,
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+};
 
 use crate::{cargo, packages, test};
 
@@ -65,27 +70,28 @@ pub fn run(args: &[String]) -> Result<bool> {
 }
 
 /// A build that goes on beside other work.
-pub struct Background(std::process::Child);
+pub struct Background(Child);
 
-/// Begins to build what the tests need, as a process that gives way to all others.
+/// Begins to build what the tests need, in a process that gives way to all others. Whoever wants
+/// the result meanwhile waits for it.
 ///
 /// # Errors
 ///
-/// When a package cannot be installed: that part is done before this returns, since two package
-/// managers do not get on.
+/// When a package cannot be installed: that is done before this returns, for two package managers
+/// at a time do not get on.
 pub fn build_in_background() -> Result<Background> {
     packages::install(packages::KUBE_LAB)?;
     let mut command = Command::new("nice");
-    let program: OsString = env::current_exe()?.into();
-    command.args(["-n", "19"]).arg(program).args(["kube-lab", "build", "--no-install"]);
-    let log = std::fs::File::create(env::temp_dir().join("callgate-kube-lab.log"))?;
-    command.stdin(std::process::Stdio::null()).stdout(log.try_clone()?).stderr(log);
+    command.args(["-n", "19"]).arg(env::current_exe()?);
+    command.args(["kube-lab", "build", "--no-install"]);
+    // It goes wrong again, and is seen to, in the process that wants the result.
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     Ok(Background(command.spawn()?))
 }
 
 impl Drop for Background {
     fn drop(&mut self) {
-        // It has ended, unless something else failed.
+        // It has ended long ago, unless something else failed.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }

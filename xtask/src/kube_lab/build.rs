@@ -45,6 +45,11 @@ const PROGRESS: Duration = Duration::from_secs(20);
 ///
 /// When a step fails; nothing of it is kept then.
 pub fn programs(cache: &Path) -> Result<PathBuf> {
+    keep(cache, build)
+}
+
+/// What `build` makes below the folder that it is given, kept under its name in the cache.
+fn keep(cache: &Path, build: impl FnOnce(&Path) -> Result<PathBuf>) -> Result<PathBuf> {
     let kept = cache.join(KEPT);
     if kept.exists() {
         return Ok(kept);
@@ -121,9 +126,7 @@ impl Tree {
             .filter_map(|entry| Some(entry.ok()?.path()))
             .find(|path| path.is_dir() && name_of(path).starts_with("kubernetes-"))
             .ok_or("the source package has no folder")?;
-        // Debian's 1.20.5+really1.20.2 is 1.20.2.
-        let version = name_of(&unpacked).trim_start_matches("kubernetes-");
-        let version = version.rsplit("really").next().unwrap_or(version).to_owned();
+        let version = upstream(name_of(&unpacked)).to_owned();
         if !version.starts_with("1.20.") {
             return Err(format!("this is Kubernetes {version}; 1.20 was expected").into());
         }
@@ -261,6 +264,12 @@ impl Tree {
     }
 }
 
+/// The version in a folder's name: Debian's `kubernetes-1.20.5+really1.20.2` is 1.20.2.
+fn upstream(folder: &str) -> &str {
+    let version = folder.trim_start_matches("kubernetes-");
+    version.rsplit("+really").next().unwrap_or(version)
+}
+
 fn go_version() -> Result<String> {
     let output = Command::new("go").arg("version").output()?;
     Ok(String::from_utf8(output.stdout)?)
@@ -282,4 +291,37 @@ fn run(command: &mut Command) -> Result<()> {
     child.stderr.take().ok_or("there is no error output")?.read_to_string(&mut said)?;
     let status = child.wait()?;
     if status.success() { Ok(()) } else { Err(format!("{program}: {status}\n{said}").into()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_version_is_the_one_that_the_sources_are_of() {
+        assert_eq!(upstream("kubernetes-1.20.5+really1.20.2"), "1.20.2");
+        assert_eq!(upstream("kubernetes-1.20.7"), "1.20.7");
+    }
+
+    #[test]
+    fn a_build_that_fails_leaves_nothing_to_be_taken_for_one() {
+        let cache = std::env::temp_dir().join(format!("callgate-xtask-{}", std::process::id()));
+        let failing = |work: &Path| {
+            fs::write(work.join("half"), "")?;
+            Err("no disk".into())
+        };
+        assert!(keep(&cache, failing).is_err());
+        let left: Vec<_> = fs::read_dir(&cache).unwrap().map(|e| e.unwrap().file_name()).collect();
+        assert_eq!(left, ["lock"]);
+
+        let working = |work: &Path| {
+            let made = work.join("programs");
+            fs::create_dir(&made)?;
+            Ok(made)
+        };
+        let kept = keep(&cache, working).unwrap();
+        assert!(kept.is_dir());
+        assert_eq!(keep(&cache, failing).unwrap(), kept, "what is there is not built again");
+        fs::remove_dir_all(cache).unwrap();
+    }
 }

@@ -36,7 +36,11 @@ for setting in $SETTINGS; do
     cat $setting >/run/sys/$setting
     mount --bind /run/sys/$setting $setting
 done
-for hierarchy in /sys/fs/cgroup/*/; do mkdir -p $hierarchy/$NAME; done
+if [ -e /sys/fs/cgroup/cgroup.controllers ]; then
+    mkdir /sys/fs/cgroup/$NAME
+else
+    for hierarchy in /sys/fs/cgroup/*/; do mkdir -p $hierarchy/$NAME; done
+fi
 ip link add lab0 type bridge
 ip address add 10.99.0.1/24 dev lab0
 ip link set lab0 up
@@ -124,13 +128,13 @@ fn settings() -> Vec<String> {
     SETTINGS.iter().map(read).collect()
 }
 
-/// The control groups of this name.
+/// The control groups of this name: of the one version 2 tree, or in each hierarchy.
 fn groups(name: &str) -> Vec<PathBuf> {
-    fs::read_dir("/sys/fs/cgroup")
-        .into_iter()
-        .flatten()
-        .flatten()
-        .map(|hierarchy| hierarchy.path().join(name))
+    let root = PathBuf::from("/sys/fs/cgroup");
+    let hierarchies = fs::read_dir(&root).into_iter().flatten().flatten().map(|entry| entry.path());
+    hierarchies
+        .chain([root.clone()])
+        .map(|hierarchy| hierarchy.join(name))
         .filter(|group| group.exists())
         .collect()
 }
