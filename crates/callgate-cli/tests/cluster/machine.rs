@@ -1,10 +1,10 @@
 //! What the cluster must not change of the machine, and what is removed when its tests are killed.
 
 use std::{
-    fs,
+    env, fs,
     os::unix::process::CommandExt,
     path::{Path, PathBuf},
-    process::{Child, ChildStdin, Command, Stdio},
+    process::{self, Child, ChildStdin, Command, Stdio},
     thread,
 };
 
@@ -56,7 +56,7 @@ for attempt in $(seq 100); do
     find $left -depth -type d -exec rmdir {} + 2>/dev/null
     sleep 0.1
 done
-rm -rf \"$LAB\"
+rm -rf \"$LAB\" \"$RUNS\"*
 ";
 
 /// The script that sets up the node's world.
@@ -81,6 +81,8 @@ impl Machine {
             .args(["-c", REAPER])
             .env("NAME", name)
             .env("LAB", folder)
+            // What `command::run` gives programs as their input and output.
+            .env("RUNS", env::temp_dir().join(format!("callgate-lab-{}-run-", process::id())))
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             // A terminal's Ctrl-C goes to all of a group.
