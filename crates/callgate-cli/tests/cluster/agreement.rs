@@ -51,6 +51,15 @@ fn pods() -> Value {
     json!({ "apiVersion": "v1", "kind": "List", "items": items })
 }
 
+/// A pod as one said its profile before Kubernetes 1.19. To the check that is no profile; the API
+/// server of the laboratory makes a field of it.
+fn annotated() -> Value {
+    let mut pod = pod("annotated", json!({}), &[container("main", json!({}))]);
+    pod["metadata"]["annotations"] =
+        json!({ "seccomp.security.alpha.kubernetes.io/pod": "runtime/default" });
+    pod
+}
+
 /// Pods, containers and the profiles that the report of a check has.
 fn checked(report: &str) -> Vec<(String, String, String)> {
     let report: Value = serde_json::from_str(report).expect("it is JSON");
@@ -72,6 +81,10 @@ fn check_and_kernel_agree_on_every_container() {
     let of_file = checked(&cluster.callgate(&["kube", "check", "-", "--json"], &pods).stdout);
     assert_eq!(of_file.len(), 7, "{of_file:?}");
     cluster.apply(&pods);
+    let annotated = annotated().to_string();
+    let of_annotated = cluster.callgate(&["kube", "check", "-"], &annotated);
+    assert!(of_annotated.stdout.contains("warning[kube-annotation]"), "{}", of_annotated.stdout);
+    cluster.apply(&annotated);
 
     for (pod, container, profile) in &of_file {
         let expected = match profile.as_str() {
@@ -83,12 +96,15 @@ fn check_and_kernel_agree_on_every_container() {
         assert_eq!(cluster.seen(pod, container), expected, "{pod}/{container}: {profile}");
     }
 
+    assert_eq!(cluster.seen("annotated", "main"), Seen::filtered("made\n"));
+
     // The objects that live in the cluster have fields and annotations that the file has not.
     let live = ["kube", "check", "--context", "lab", "--json"];
     let live = cluster.callgate(&live, "");
     assert!(live.code() < 2, "{live:?}");
     let live = checked(&live.stdout);
-    for of_file in &of_file {
+    let of_annotated = ["annotated", "main", "RuntimeDefault"].map(str::to_owned);
+    for of_file in of_file.iter().chain([&of_annotated.into()]) {
         assert!(live.contains(of_file), "{of_file:?} is not among {live:?}");
     }
 }

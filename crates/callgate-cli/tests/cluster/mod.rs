@@ -18,6 +18,8 @@ mod agreement;
 mod installing;
 mod missing;
 mod opened;
+mod running;
+mod starting_points;
 
 use std::{
     env, fs,
@@ -171,7 +173,10 @@ impl Cluster {
 impl Drop for Cluster {
     fn drop(&mut self) {
         if thread::panicking() {
-            for service in self.services.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            let services = self.services.lock().unwrap_or_else(PoisonError::into_inner);
+            // These two know why a pod is not what it should be.
+            for service in services.iter().filter(|s| ["kubelet", "containerd"].contains(&s.name()))
+            {
                 tell(&format!("{}:\n{}", service.name(), service.log()));
             }
         }

@@ -169,6 +169,8 @@ pub fn join(cluster: &Cluster) {
             "--make-iptables-util-chains=false",
             "--volume-plugin-dir=/run/volume-plugins",
             "--node-status-update-frequency=1s",
+            // How soon a pod sees a changed ConfigMap; a minute is usual.
+            "--sync-frequency=5s",
             // Objects are asked for as often as tests make them.
             "--kube-api-qps=100",
             "--kube-api-burst=100",
