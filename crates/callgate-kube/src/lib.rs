@@ -8,7 +8,7 @@
 //! | say what a profile's file becomes to the node's runtime | [`ProfileFile`] |
 //!
 //! ```
-//! use callgate_kube::{Expected, Profile, Why, look, workloads, yaml};
+//! use callgate_kube::{Expected, Findings, Profile, Why, look, workloads, yaml};
 //!
 //! let text = "
 //! apiVersion: v1
@@ -19,7 +19,7 @@
 //!   containers:
 //!   - name: nginx
 //! ";
-//! let mut found = Vec::new();
+//! let mut found = Findings::default();
 //! for document in yaml::documents(text) {
 //!     let document = document.unwrap();
 //!     for workload in workloads(document.root(), &mut found) {
@@ -28,7 +28,7 @@
 //!         assert_eq!(pod.containers[0].why, Why::Pod);
 //!     }
 //! }
-//! assert!(found.is_empty());
+//! assert!(found.in_order().is_empty());
 //! ```
 //!
 //! Texts go in, and values and findings come out: nothing here opens a file, asks a cluster or
@@ -37,6 +37,7 @@
 
 mod annotation;
 mod field;
+mod findings;
 mod manifest;
 mod pod;
 mod pod_security;
@@ -45,6 +46,7 @@ mod seccomp;
 pub mod yaml;
 
 pub use crate::{
+    findings::Findings,
     manifest::{Workload, workloads},
     pod::{Container, Expected, Pod, Role, Why, look},
     pod_security::Level,
