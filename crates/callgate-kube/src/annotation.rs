@@ -4,10 +4,13 @@
 //! completely removed"). From 1.19 to 1.26 the API server made fields of them where there were
 //! none, and annotations of fields, so that objects of that time have both.
 
+use std::collections::BTreeMap;
+
 use callgate_diagnostic::Diagnostic;
 
 use crate::{
     field::{mapping, short},
+    findings::Findings,
     manifest::Workload,
     pod::Said,
     seccomp::{Profile, Stated},
@@ -21,15 +24,17 @@ pub(crate) fn look(
     workload: &Workload<'_>,
     of_pod: Option<Stated<'_>>,
     said: &[Said<'_>],
-    found: &mut Vec<Diagnostic>,
+    found: &mut Findings,
 ) {
     let Some(metadata) = workload.metadata else { return };
     let Some(annotations) = mapping(metadata, "annotations", found) else { return };
+    let named = said.iter().filter_map(|one| Some((one.container.name?, one)));
+    let named: BTreeMap<&str, &Said<'_>> = named.collect();
     for (key, value) in annotations.members() {
         let (what, field) = if key.as_key() == OF_POD {
             ("the pod", of_pod)
         } else if let Some(name) = key.as_key().strip_prefix(OF_CONTAINER) {
-            match said.iter().find(|one| one.container.name == Some(name)) {
+            match named.get(name) {
                 Some(one) => ("its container", one.own.or(of_pod)),
                 None => ("a container that is not there", None),
             }

@@ -2,13 +2,16 @@
 
 use callgate_diagnostic::Diagnostic;
 
-use crate::yaml::{Kind, Value};
+use crate::{
+    findings::Findings,
+    yaml::{Kind, Value},
+};
 
 /// A field that is a mapping.
 pub(crate) fn mapping<'d>(
     object: Value<'d>,
     name: &str,
-    found: &mut Vec<Diagnostic>,
+    found: &mut Findings,
 ) -> Option<Value<'d>> {
     field(object, name, Kind::Mapping, found)
 }
@@ -17,22 +20,18 @@ pub(crate) fn mapping<'d>(
 pub(crate) fn sequence<'d>(
     object: Value<'d>,
     name: &str,
-    found: &mut Vec<Diagnostic>,
+    found: &mut Findings,
 ) -> Option<Value<'d>> {
     field(object, name, Kind::Sequence, found)
 }
 
 /// A field that is a string.
-pub(crate) fn string<'d>(
-    object: Value<'d>,
-    name: &str,
-    found: &mut Vec<Diagnostic>,
-) -> Option<&'d str> {
+pub(crate) fn string<'d>(object: Value<'d>, name: &str, found: &mut Findings) -> Option<&'d str> {
     field(object, name, Kind::String, found).and_then(Value::as_str)
 }
 
 /// A field that is a boolean.
-pub(crate) fn boolean(object: Value<'_>, name: &str, found: &mut Vec<Diagnostic>) -> Option<bool> {
+pub(crate) fn boolean(object: Value<'_>, name: &str, found: &mut Findings) -> Option<bool> {
     field(object, name, Kind::Bool, found).and_then(Value::as_bool)
 }
 
@@ -42,7 +41,7 @@ pub(crate) fn field<'d>(
     object: Value<'d>,
     name: &str,
     kind: Kind,
-    found: &mut Vec<Diagnostic>,
+    found: &mut Findings,
 ) -> Option<Value<'d>> {
     let value = object.get(name).filter(|value| !value.is_null())?;
     if value.kind() == kind {

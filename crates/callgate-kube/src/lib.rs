@@ -12,7 +12,7 @@
 //! | write YAML | [`emit`] |
 //!
 //! ```
-//! use callgate_kube::{Expected, Profile, Why, look, workloads, yaml};
+//! use callgate_kube::{Expected, Findings, Profile, Why, look, workloads, yaml};
 //!
 //! let text = "
 //! apiVersion: v1
@@ -23,7 +23,7 @@
 //!   containers:
 //!   - name: nginx
 //! ";
-//! let mut found = Vec::new();
+//! let mut found = Findings::default();
 //! for document in yaml::documents(text) {
 //!     let document = document.unwrap();
 //!     for workload in workloads(document.root(), &mut found) {
@@ -32,7 +32,7 @@
 //!         assert_eq!(pod.containers[0].why, Why::Pod);
 //!     }
 //! }
-//! assert!(found.is_empty());
+//! assert!(found.in_order().is_empty());
 //! ```
 //!
 //! Texts go in, and values and findings come out: nothing here opens a file, asks a cluster or
@@ -42,6 +42,7 @@
 mod annotation;
 pub mod emit;
 mod field;
+mod findings;
 pub mod install;
 mod manifest;
 pub mod names;
@@ -53,6 +54,7 @@ pub mod seccomp_profile;
 pub mod yaml;
 
 pub use crate::{
+    findings::Findings,
     manifest::{Workload, workloads},
     pod::{Container, Expected, Pod, Role, Why, look},
     pod_security::Level,

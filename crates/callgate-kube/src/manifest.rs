@@ -5,6 +5,7 @@ use callgate_policy::suggest::closest;
 
 use crate::{
     field::{mapping, sequence, short, string},
+    findings::Findings,
     yaml::{Kind, Value},
 };
 
@@ -54,7 +55,7 @@ const WITHOUT_PODS: [(&str, &str); 4] = [
 ///
 /// Objects of other groups are looked at where they have a pod template as controllers do, below
 /// `spec.template.spec.containers`.
-pub fn workloads<'d>(root: Value<'d>, found: &mut Vec<Diagnostic>) -> Vec<Workload<'d>> {
+pub fn workloads<'d>(root: Value<'d>, found: &mut Findings) -> Vec<Workload<'d>> {
     let mut workloads = Vec::new();
     let mut rest = vec![(root, None)];
     while let Some((object, listed)) = rest.pop() {
@@ -104,11 +105,7 @@ pub fn workloads<'d>(root: Value<'d>, found: &mut Vec<Diagnostic>) -> Vec<Worklo
     workloads
 }
 
-fn workload<'d>(
-    object: Value<'d>,
-    kind: &'d str,
-    found: &mut Vec<Diagnostic>,
-) -> Option<Workload<'d>> {
+fn workload<'d>(object: Value<'d>, kind: &'d str, found: &mut Findings) -> Option<Workload<'d>> {
     let version = string(object, "apiVersion", found).unwrap_or("");
     let group = version.split_once('/').map_or("", |(group, _)| group);
     let own = WITHOUT_PODS.iter().find(|(own, _)| *own == group);
@@ -142,13 +139,13 @@ fn workload<'d>(
         name: of_metadata("name").or_else(|| of_metadata("generateName")),
         namespace: of_metadata("namespace"),
         place: start_of(object),
-        metadata: mapping(template, "metadata", &mut Vec::new()),
+        metadata: mapping(template, "metadata", &mut Findings::default()),
         spec,
     })
 }
 
 /// A mapping that must be there.
-fn inner<'d>(object: Value<'d>, name: &str, found: &mut Vec<Diagnostic>) -> Option<Value<'d>> {
+fn inner<'d>(object: Value<'d>, name: &str, found: &mut Findings) -> Option<Value<'d>> {
     let inner = mapping(object, name, found);
     if object.get(name).is_none_or(Value::is_null) {
         found.push(

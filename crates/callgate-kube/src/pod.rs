@@ -10,6 +10,7 @@ use callgate_diagnostic::{Diagnostic, Span};
 use crate::{
     annotation,
     field::{boolean, field, mapping, sequence, short},
+    findings::Findings,
     manifest::{Workload, start_of},
     pod_security::{self, Level},
     seccomp::{Profile, Stated, stated},
@@ -133,11 +134,7 @@ pub(crate) struct Said<'d> {
 }
 
 /// Looks at a pod; what is wrong is added to `found`.
-pub fn look<'d>(
-    workload: &Workload<'d>,
-    expected: Expected,
-    found: &mut Vec<Diagnostic>,
-) -> Pod<'d> {
+pub fn look<'d>(workload: &Workload<'d>, expected: Expected, found: &mut Findings) -> Pod<'d> {
     let spec = workload.spec;
     let windows = is_windows(spec, found);
     let of_pod = stated(spec, found);
@@ -176,12 +173,12 @@ fn weigh<'d>(
     }
 }
 
-fn is_windows(spec: Value<'_>, found: &mut Vec<Diagnostic>) -> bool {
+fn is_windows(spec: Value<'_>, found: &mut Findings) -> bool {
     let os = mapping(spec, "os", found);
     os.and_then(|os| os.get("name")).and_then(Value::as_str) == Some("windows")
 }
 
-fn containers<'d>(spec: Value<'d>, found: &mut Vec<Diagnostic>) -> Vec<Said<'d>> {
+fn containers<'d>(spec: Value<'d>, found: &mut Findings) -> Vec<Said<'d>> {
     let mut said = Vec::new();
     for (list, role) in Role::ALL {
         for value in sequence(spec, list, found).into_iter().flat_map(Value::elements) {
@@ -194,7 +191,7 @@ fn containers<'d>(spec: Value<'d>, found: &mut Vec<Diagnostic>) -> Vec<Said<'d>>
                 continue;
             }
             let name = field(value, "name", Kind::String, found);
-            let context = mapping(value, "securityContext", &mut Vec::new());
+            let context = mapping(value, "securityContext", &mut Findings::default());
             let privileged = context.and_then(|context| {
                 let is = boolean(context, "privileged", found) == Some(true);
                 context.get("privileged").filter(|_| is).map(Value::span)
@@ -216,7 +213,7 @@ fn containers<'d>(spec: Value<'d>, found: &mut Vec<Diagnostic>) -> Vec<Said<'d>>
 }
 
 /// A profile on Windows, which the API server refuses.
-fn refuse_on_windows(of_pod: Option<Stated<'_>>, said: &[Said<'_>], found: &mut Vec<Diagnostic>) {
+fn refuse_on_windows(of_pod: Option<Stated<'_>>, said: &[Said<'_>], found: &mut Findings) {
     for stated in of_pod.into_iter().chain(said.iter().filter_map(|one| one.own)) {
         found.push(
             Diagnostic::error("kube-windows", "a pod for Windows may have no `seccompProfile`")
@@ -231,7 +228,7 @@ fn unconfined(
     workload: &Workload<'_>,
     of_pod: Option<Stated<'_>>,
     said: &[Said<'_>],
-    found: &mut Vec<Diagnostic>,
+    found: &mut Findings,
 ) {
     let without = |why: Why| -> Vec<&Container<'_>> {
         let all = said.iter().map(|one| &one.container);
@@ -266,7 +263,7 @@ fn unconfined(
 }
 
 /// Privileged containers, and profiles that do not hold them.
-fn privileged(of_pod: Option<Stated<'_>>, said: &[Said<'_>], found: &mut Vec<Diagnostic>) {
+fn privileged(of_pod: Option<Stated<'_>>, said: &[Said<'_>], found: &mut Findings) {
     for one in said {
         let Some(place) = one.privileged else { continue };
         let message = format!("{} without a filter: it is privileged", run(&[&one.container]));

@@ -8,6 +8,7 @@
 use callgate_diagnostic::{Diagnostic, Span};
 
 use crate::{
+    findings::Findings,
     manifest::Workload,
     pod::Said,
     seccomp::{Profile, Stated},
@@ -43,7 +44,7 @@ pub(crate) fn look(
     said: &[Said<'_>],
     windows: bool,
     required: Option<Level>,
-    found: &mut Vec<Diagnostic>,
+    found: &mut Findings,
 ) -> Level {
     let forbids = |stated: &Stated<'_>| {
         !matches!(stated.profile, Some(Profile::RuntimeDefault | Profile::Localhost { .. }))

@@ -9,6 +9,7 @@ use callgate_policy::suggest::closest;
 
 use crate::{
     field::{field, mapping, short},
+    findings::Findings,
     yaml::{Kind, Value},
 };
 
@@ -67,7 +68,7 @@ pub const DEFAULT_ROOT: &str = "/var/lib/kubelet/seccomp";
 
 /// What the `securityContext` of a pod or a container says. `holder` is the pod's spec, or the
 /// container.
-pub(crate) fn stated<'d>(holder: Value<'d>, found: &mut Vec<Diagnostic>) -> Option<Stated<'d>> {
+pub(crate) fn stated<'d>(holder: Value<'d>, found: &mut Findings) -> Option<Stated<'d>> {
     near_miss(holder, "securityContext", found);
     if let Some((key, _)) = holder.member("seccompProfile") {
         found.push(
@@ -87,7 +88,7 @@ pub(crate) fn stated<'d>(holder: Value<'d>, found: &mut Vec<Diagnostic>) -> Opti
     Some(Stated { profile, place })
 }
 
-fn read<'d>(profile: Value<'d>, place: Span, found: &mut Vec<Diagnostic>) -> Option<Profile<'d>> {
+fn read<'d>(profile: Value<'d>, place: Span, found: &mut Findings) -> Option<Profile<'d>> {
     for (key, _) in profile.members() {
         if !matches!(key.as_key(), "type" | "localhostProfile") {
             let unknown = format!("`seccompProfile` has no field `{}`", short(key.as_key()));
@@ -154,7 +155,7 @@ fn types() -> String {
     format!("the types are {}", TYPES.join(", "))
 }
 
-fn localhost<'d>(value: Value<'d>, found: &mut Vec<Diagnostic>) -> Option<Profile<'d>> {
+fn localhost<'d>(value: Value<'d>, found: &mut Findings) -> Option<Profile<'d>> {
     let path = value.content();
     let shown = short(path);
     let wrong =
@@ -183,7 +184,7 @@ fn localhost<'d>(value: Value<'d>, found: &mut Vec<Diagnostic>) -> Option<Profil
 }
 
 /// A key that is nearly the one that counts: Kubernetes drops it.
-fn near_miss(object: Value<'_>, name: &str, found: &mut Vec<Diagnostic>) {
+fn near_miss(object: Value<'_>, name: &str, found: &mut Findings) {
     for (key, _) in object.members() {
         let word = key.as_key();
         if word != name && (word.eq_ignore_ascii_case(name) || closest(word, [name]).is_some()) {

@@ -7,7 +7,7 @@
 use std::{fs, path::Path};
 
 use callgate_diagnostic::Diagnostic;
-use callgate_kube::{Container, Expected, Level, Profile, look, workloads, yaml};
+use callgate_kube::{Container, Expected, Findings, Level, Profile, look, workloads, yaml};
 
 fn expected_of(header: &str) -> Expected {
     let mut expected = Expected::default();
@@ -43,7 +43,7 @@ fn line_of_finding(text: &str, finding: &Diagnostic) -> String {
 }
 
 fn seen(text: &str, expected: Expected) -> String {
-    let (mut seen, mut found) = (String::new(), Vec::new());
+    let (mut seen, mut found) = (String::new(), Findings::default());
     for document in yaml::documents(text) {
         let document = match document {
             Ok(document) => document,
@@ -60,8 +60,7 @@ fn seen(text: &str, expected: Expected) -> String {
             seen.extend(pod.containers.iter().map(line_of));
         }
     }
-    found.sort_by_key(|finding| finding.primary().map(|label| label.span));
-    seen.extend(found.iter().map(|finding| line_of_finding(text, finding)));
+    seen.extend(found.in_order().iter().map(|finding| line_of_finding(text, finding)));
     seen
 }
 
@@ -110,5 +109,5 @@ items:
     let seen = seen(text, Expected::default());
     assert_eq!(seen.matches("Pod (no name): baseline").count(), 2, "{seen}");
     assert!(seen.contains("error[kube-missing-field] 10: "), "{seen}");
-    assert_eq!(seen.matches("error[kube-type] 8: 'no'").count(), 2, "{seen}");
+    assert_eq!(seen.matches("error[kube-type] 8: 'no'").count(), 1, "{seen}");
 }

@@ -32,7 +32,7 @@ fn json(text: &str) -> Policy {
 
 /// The one finding with this id: how bad, and what it is about.
 #[track_caller]
-fn finds<'t>(text: &'t str, severity: Severity, id: &str, place: &str) -> Diagnostic {
+fn finds(text: &str, severity: Severity, id: &str, place: &str) -> Diagnostic {
     let reading = read(text);
     let found: Vec<&Diagnostic> = reading.diagnostics.iter().filter(|d| d.id == id).collect();
     let [found] = found[..] else { panic!("expected one `{id}`: {:?}", reading.diagnostics) };

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use callgate_diagnostic::Diagnostic;
 use callgate_kube::{
-    Expected, Level, look, workloads,
+    Expected, Findings, Level, look, workloads,
     yaml::{self, Kind, Value},
 };
 
@@ -26,7 +26,7 @@ pub fn check(text: &str) -> bool {
             }
         };
         check_again(document.root(), text);
-        let mut found = Vec::new();
+        let mut found = Findings::default();
         let expected = Expected { seccomp_default: false, pod_security: Some(Level::Restricted) };
         for workload in workloads(document.root(), &mut found) {
             let pod = look(&workload, expected, &mut found);
@@ -34,7 +34,7 @@ pub fn check(text: &str) -> bool {
                 assert!(text.get(container.place.start..container.place.end).is_some(), "{text:?}");
             }
         }
-        check_places(&found, text);
+        check_places(found.in_order(), text);
     }
     ended
 }

@@ -1,6 +1,6 @@
 //! The flat list of a document's values, and what is checked while it grows.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use callgate_diagnostic::{Diagnostic, Span};
 
@@ -215,9 +215,9 @@ impl<'t> Tree<'t> {
     fn check_keys(&self, mapping: usize) -> Result<(), Diagnostic> {
         let root = self.document.root();
         let mut children = self.children(mapping);
-        let mut seen: BTreeMap<&str, Span> = BTreeMap::new();
-        while let (Some(key), Some(value)) = (children.next(), children.next()) {
-            let node = self.document.nodes[key];
+        let mut keys: Vec<u32> = Vec::new();
+        while let (Some(index), Some(value)) = (children.next(), children.next()) {
+            let node = self.document.nodes[index];
             let value = root.resolve(value);
             if node.form == Form::Merge {
                 let mapping = |value: super::Value<'_>| value.kind() == Kind::Mapping;
@@ -232,22 +232,26 @@ impl<'t> Tree<'t> {
                 }
                 continue;
             }
-            let key = root.resolve(key);
+            let key = root.resolve(index);
             if matches!(key.kind(), Kind::Null | Kind::Sequence | Kind::Mapping) {
                 let message = format!("{} cannot be a key", key.kind().describe());
                 return Err(Diagnostic::error("yaml-key", message)
                     .at(node.span(), "a key is a string")
                     .help("a manifest becomes JSON, whose keys are strings"));
             }
-            if let Some(first) = seen.insert(key.as_key(), node.span()) {
-                let message = format!("the key `{}` stands twice", short(key.as_key()));
-                return Err(Diagnostic::error("yaml-duplicate-key", message)
-                    .at(node.span(), "again")
-                    .at(first, "first here")
-                    .help("kubectl takes the last without a word; remove one"));
-            }
+            keys.push(place(index));
         }
-        Ok(())
+        let key = |index: u32| root.resolve(usize_of(index));
+        // By name, and of a name the first of the text first.
+        keys.sort_by(|&a, &b| key(a).as_key().cmp(key(b).as_key()));
+        let twice = keys.windows(2).filter(|two| key(two[0]).as_key() == key(two[1]).as_key());
+        let Some(two) = twice.min_by_key(|two| two[1]) else { return Ok(()) };
+        let span = |index: u32| self.document.nodes[usize_of(index)].span();
+        let message = format!("the key `{}` stands twice", short(key(two[1]).as_key()));
+        Err(Diagnostic::error("yaml-duplicate-key", message)
+            .at(span(two[1]), "again")
+            .at(span(two[0]), "first here")
+            .help("kubectl takes the last without a word; remove one"))
     }
 
     fn children(&self, node: usize) -> super::Children<'_> {

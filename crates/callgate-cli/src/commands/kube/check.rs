@@ -107,11 +107,11 @@ pub fn main(args: Args) -> Result<Answer, Failure> {
         all.push(look::look(text, expected, &args.allow, &mut profiles)?);
     }
     if args.json {
-        output::print_json(&json::report(&all))?;
+        output::print_json(&json::report(&mut all))?;
     } else if args.sarif {
-        output::print_json(&sarif_log(&all))?;
+        output::print_json(&sarif_log(&mut all))?;
     } else {
-        for seen in &all {
+        for seen in &mut all {
             output::print(&human::text(seen))?;
         }
     }
@@ -119,7 +119,9 @@ pub fn main(args: Args) -> Result<Answer, Failure> {
         report::error(format!("{}: it was not read to its end", seen.name));
         failed = true;
     }
-    let found = |seen: &Seen| seen.count(Severity::Error) + seen.count(Severity::Warning) > 0;
+    let found = |seen: &Seen| {
+        seen.findings.count(Severity::Error) + seen.findings.count(Severity::Warning) > 0
+    };
     match (failed, all.iter().any(found)) {
         (true, _) => Err(Failure::Reported),
         (false, true) => Ok(Answer::No),
@@ -153,11 +155,14 @@ pub fn schema() -> schemars::Schema {
     output::schema_of::<json::Report<'static>>()
 }
 
-fn sarif_log(all: &[Seen]) -> serde_json::Value {
-    let places: Vec<Places<'_>> = all.iter().map(|seen| Places::new(&seen.text)).collect();
-    let results = all.iter().zip(&places).flat_map(|(seen, places)| {
-        seen.findings.iter().map(move |diagnostic| SarifResult {
-            name: &seen.name,
+fn sarif_log(all: &mut [Seen]) -> serde_json::Value {
+    let mut seen = Vec::new();
+    for Seen { name, text, findings, .. } in all {
+        seen.push((name, Places::new(text), findings.in_order()));
+    }
+    let results = seen.iter().flat_map(|(name, places, findings)| {
+        findings.iter().map(move |diagnostic| SarifResult {
+            name,
             places,
             diagnostic,
             before: "",

@@ -8,7 +8,7 @@ use crate::{
     source::plural,
 };
 
-pub fn text(seen: &Seen) -> String {
+pub fn text(seen: &mut Seen) -> String {
     let mut text = String::new();
     for pod in &seen.pods {
         text.push_str(&heading(&seen.name, pod));
@@ -19,11 +19,12 @@ pub fn text(seen: &Seen) -> String {
             text.push_str(&format!("  {name:width$}  {}\n", profile(container)));
         }
     }
-    if !seen.pods.is_empty() && !seen.findings.is_empty() {
+    let findings = seen.findings.in_order();
+    if !seen.pods.is_empty() && !findings.is_empty() {
         text.push('\n');
     }
     let findings =
-        seen.findings.iter().map(|finding| (finding, vec![("page", super::page(finding.id))]));
+        findings.iter().map(|finding| (finding, vec![("page", super::page(finding.id))]));
     text.push_str(&report::findings(&seen.name, &seen.text, findings));
     text.push_str(&format!("{}: {}\n", printable_name(&seen.name), summary(seen)));
     text
@@ -59,7 +60,7 @@ fn summary(seen: &Seen) -> String {
         [(Severity::Error, "error"), (Severity::Warning, "warning"), (Severity::Note, "note")];
     let mut counts = vec![plural(containers, "container")];
     for (severity, noun) in kinds {
-        let count = seen.count(severity);
+        let count = seen.findings.count(severity);
         if count > 0 {
             counts.push(plural(count, noun));
         }
@@ -67,7 +68,7 @@ fn summary(seen: &Seen) -> String {
     if counts.len() == 1 {
         counts.push("clean".to_owned());
     }
-    let hidden = match seen.not_shown() {
+    let hidden = match seen.findings.hidden() {
         0 => String::new(),
         count => format!("; {count} of them are not shown"),
     };

@@ -63,22 +63,24 @@ struct Finding<'a> {
     page: String,
 }
 
-pub fn report(all: &[Seen]) -> Report<'_> {
-    Report { files: all.iter().map(file).collect() }
+pub fn report(all: &mut [Seen]) -> Report<'_> {
+    Report { files: all.iter_mut().map(file).collect() }
 }
 
-fn file(seen: &Seen) -> File<'_> {
-    let diagnostics = json_diagnostics(&seen.text, &seen.findings);
+fn file(seen: &mut Seen) -> File<'_> {
+    let not_shown = seen.findings.hidden();
+    let findings = seen.findings.in_order();
+    let diagnostics = json_diagnostics(&seen.text, findings);
     let findings = diagnostics
         .into_iter()
-        .zip(&seen.findings)
+        .zip(findings)
         .map(|(diagnostic, finding)| Finding { diagnostic, page: super::page(finding.id) });
     File {
         source: &seen.name,
         whole: seen.is_whole,
         pods: seen.pods.iter().map(pod).collect(),
         findings: findings.collect(),
-        not_shown: seen.not_shown(),
+        not_shown,
     }
 }
 

@@ -2,16 +2,13 @@
 
 use std::{fs::File, io};
 
-use callgate_diagnostic::{Diagnostic, Severity};
 use callgate_kube::{
-    Container, Expected, Level, Profile, Role, Why, Workload, look as look_at, workloads, yaml,
+    Container, Expected, Findings, Level, Profile, Role, Why, Workload, look as look_at, workloads,
+    yaml,
 };
 
 use super::profile::Profiles;
 use crate::{commands::Failure, report::Places, source::read_bounded};
-
-/// The most findings of one severity that are kept of a text.
-const MOST: usize = 100;
 
 /// A manifest, or what a cluster says.
 pub struct Text {
@@ -41,10 +38,7 @@ pub struct Seen {
     pub name: String,
     pub text: String,
     pub pods: Vec<SeenPod>,
-    /// In the order of the text.
-    pub findings: Vec<Diagnostic>,
-    /// Findings that were too many, by severity.
-    hidden: [usize; 3],
+    pub findings: Findings,
     /// Whether the text was read to its end.
     pub is_whole: bool,
 }
@@ -70,29 +64,6 @@ pub struct SeenContainer {
     pub why: Why,
 }
 
-impl Seen {
-    /// How many findings of a severity there are, shown or not.
-    pub fn count(&self, severity: Severity) -> usize {
-        let of = self.findings.iter().filter(|finding| finding.severity == severity);
-        of.count() + self.hidden[index(severity)]
-    }
-
-    /// How many findings are not shown.
-    pub fn not_shown(&self) -> usize {
-        self.hidden.iter().sum()
-    }
-
-    fn add(&mut self, finding: Diagnostic) {
-        let severity = finding.severity;
-        let of = self.findings.iter().filter(|finding| finding.severity == severity);
-        if of.count() < MOST {
-            self.findings.push(finding);
-        } else {
-            self.hidden[index(severity)] += 1;
-        }
-    }
-}
-
 /// # Errors
 ///
 /// When a profile is too much to look at, or the target cannot be told.
@@ -112,12 +83,11 @@ pub fn look(
         name: text.name,
         text: text_of(text.bytes),
         pods: Vec::new(),
-        findings: Vec::new(),
-        hidden: [0; 3],
+        findings: Findings::without(allowed),
         is_whole: refused.is_none(),
     };
     if let Some(refused) = refused {
-        seen.add(refused);
+        seen.findings.push(refused);
         return Ok(seen);
     }
     let text = std::mem::take(&mut seen.text);
@@ -126,27 +96,22 @@ pub fn look(
         let document = match document {
             Ok(document) => document,
             Err(error) => {
-                seen.add(error);
+                seen.findings.push(error);
                 seen.is_whole = false;
                 break;
             }
         };
-        let mut found = Vec::new();
-        for workload in workloads(document.root(), &mut found) {
-            let pod = look_at(&workload, expected, &mut found);
+        for workload in workloads(document.root(), &mut seen.findings) {
+            let pod = look_at(&workload, expected, &mut seen.findings);
             for container in &pod.containers {
                 if let Some(Profile::Localhost { path, place }) = container.profile {
                     let about = profiles.findings(path)?;
-                    found.extend(about.iter().map(|finding| finding.clone().at(place, "")));
+                    let here = about.iter().map(|finding| finding.clone().at(place, ""));
+                    here.for_each(|finding| seen.findings.push(finding));
                 }
             }
             seen.pods.push(seen_pod(&workload, pod.level, &pod.containers, &places));
         }
-        // A profile that the pod names is found by each of its containers.
-        found.sort_by_key(|finding| finding.primary().map(|label| label.span));
-        found.dedup();
-        found.retain(|finding| !allowed.iter().any(|id| id == finding.id));
-        found.into_iter().for_each(|finding| seen.add(finding));
     }
     drop(places);
     seen.text = text;
@@ -178,13 +143,5 @@ fn seen_pod(
         line: places.line(workload.place.start),
         level,
         containers: containers.iter().map(container).collect(),
-    }
-}
-
-fn index(severity: Severity) -> usize {
-    match severity {
-        Severity::Note => 0,
-        Severity::Warning => 1,
-        Severity::Error => 2,
     }
 }
