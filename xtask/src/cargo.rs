@@ -48,6 +48,12 @@ pub fn target_directory() -> Result<PathBuf> {
     metadata("target_directory").map(PathBuf::from)
 }
 
+/// The folder that programs keep in what can be made again.
+pub fn user_cache() -> PathBuf {
+    let home = || env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache"));
+    env::var_os("XDG_CACHE_HOME").map(PathBuf::from).or_else(home).unwrap_or_else(env::temp_dir)
+}
+
 /// The oldest Rust that the workspace promises to build with.
 ///
 /// # Errors

@@ -6,7 +6,7 @@
 
 use std::{error::Error, process::Command, time::Instant};
 
-use crate::cargo;
+use crate::{cargo, kube_lab, test::is_root};
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
@@ -21,7 +21,8 @@ Runs all lanes, or those named, and fails when one of them does.
   no-std   the core crates build for a machine without an operating system
   hosts    the command builds, without a warning, for a system other than Linux
   msrv     everything builds with the oldest Rust promised, where that is installed
-  test     cargo xtask test";
+  test     cargo xtask test
+  kube     cargo xtask kube-lab, whose node is built beside the other lanes; takes root";
 
 /// Crates that need no operating system.
 const CORE: [&str; 6] = [
@@ -49,7 +50,7 @@ enum Outcome {
 
 type Lane = (&'static str, fn() -> Result<Outcome>);
 
-const LANES: [Lane; 7] = [
+const LANES: [Lane; 8] = [
     ("format", format),
     ("lints", lints),
     ("docs", docs),
@@ -57,6 +58,7 @@ const LANES: [Lane; 7] = [
     ("hosts", hosts),
     ("msrv", msrv),
     ("test", test),
+    ("kube", kube),
 ];
 
 /// Runs the verb; the value is whether no lane failed.
@@ -72,7 +74,13 @@ pub fn run(args: &[String]) -> Result<bool> {
     if let Some(unknown) = args.iter().find(|arg| LANES.iter().all(|(name, _)| name != arg)) {
         return Err(format!("no lane `{unknown}`\n{USAGE}").into());
     }
-    let chosen = LANES.iter().filter(|(name, _)| args.is_empty() || args.iter().any(|a| a == name));
+    let is_chosen = |name: &str| args.is_empty() || args.iter().any(|arg| arg == name);
+    let chosen = LANES.iter().filter(|(name, _)| is_chosen(name));
+    // The last lane waits for it; a failure is that lane's, which tries again.
+    let building = (is_chosen("kube") && is_root()).then(kube_lab::build_in_background);
+    if let Some(Err(error)) = &building {
+        eprintln!("the Kubernetes node is not built meanwhile: {error}");
+    }
     let mut told = Vec::new();
     let mut failed = false;
     for (name, lane) in chosen {
@@ -146,6 +154,13 @@ fn msrv() -> Result<Outcome> {
 
 fn test() -> Result<Outcome> {
     check(cargo::command().args(["xtask", "test"]))
+}
+
+fn kube() -> Result<Outcome> {
+    if !is_root() {
+        return Ok(Outcome::Unchecked("a Kubernetes node takes root".to_owned()));
+    }
+    check(cargo::command().args(["xtask", "kube-lab"]))
 }
 
 /// Whether this toolchain has the subcommand, with the component added by rustup if need be.

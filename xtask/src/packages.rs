@@ -9,7 +9,7 @@ use std::{
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 /// A package and what needs it.
-struct Package {
+pub struct Package {
     name: &'static str,
     reason: &'static str,
 }
@@ -18,7 +18,8 @@ const fn package(name: &'static str, reason: &'static str) -> Package {
     Package { name, reason }
 }
 
-const PACKAGES: &[Package] = &[
+/// What `cargo xtask test` needs.
+pub const TESTS: &[Package] = &[
     package("apache2-utils", "`ab`, the load of the web servers that are recorded"),
     package("bubblewrap", "loads a raw program that `callgate compile` wrote"),
     package("busybox-static", "the programs in the containers' root file system"),
@@ -53,37 +54,54 @@ const PACKAGES: &[Package] = &[
     package("z3", "a second judge of whether two programs mean the same"),
 ];
 
+/// What `cargo xtask kube-lab` needs.
+pub const KUBE_LAB: &[Package] = &[
+    package("busybox-static", "the programs in the pods' image"),
+    package("containerd", "the runtime that the kubelet asks for pods, and its `ctr`"),
+    package("containernetworking-plugins", "gives each pod a network, which the node must have"),
+    package("dpkg-dev", "unpacks the source package"),
+    package("etcd-server", "the store behind the API server"),
+    package("golang-github-modern-go-reflect2-dev", "replaces a copy that new Go programs die of"),
+    package("golang-go", "compiles the source package"),
+    package("iproute2", "sets up the network namespace of the node"),
+    package("jq", "takes what a machine may not give out of a container's configuration"),
+    package("openssl", "makes the key that signs service accounts"),
+    package("runc", "the OCI runtime that loads the pods' filters"),
+    package("util-linux", "unshare and nsenter: the world of its own that the node gets"),
+];
+
 /// A target of Rust, for the static binary.
 const MUSL: &str = "x86_64-unknown-linux-musl";
 
-/// Installs what is missing of [`PACKAGES`], saying what and why, and the static target.
+/// Installs what is missing, saying what and why.
 ///
 /// # Errors
 ///
 /// When this is no Debian, or a package cannot be installed.
-pub fn install() -> Result<()> {
-    let missing: Vec<&Package> =
-        PACKAGES.iter().filter(|package| !is_installed(package.name)).collect();
-    if !missing.is_empty() {
-        println!("installing {} of {} packages that tests use:", missing.len(), PACKAGES.len());
-        list(&missing);
-        apt_get(&["update"])?;
-        let mut arguments = vec!["install", "--yes", "--no-install-recommends"];
-        arguments.extend(missing.iter().map(|package| package.name));
-        apt_get(&arguments)?;
+pub fn install(wanted: &[Package]) -> Result<()> {
+    let missing = missing(wanted);
+    if missing.is_empty() {
+        return Ok(());
     }
-    add_static_target();
-    Ok(())
+    println!("installing {} of {} packages that tests use:", missing.len(), wanted.len());
+    list(&missing);
+    apt_get(&["update"])?;
+    let mut arguments = vec!["install", "--yes", "--no-install-recommends"];
+    arguments.extend(missing.iter().map(|package| package.name));
+    apt_get(&arguments)
 }
 
 /// Prints what [`install`] would have installed.
-pub fn explain_missing() {
-    let missing: Vec<&Package> =
-        PACKAGES.iter().filter(|package| !is_installed(package.name)).collect();
+pub fn explain_missing(wanted: &[Package]) {
+    let missing = missing(wanted);
     if !missing.is_empty() {
         println!("not installed, since that takes root:");
         list(&missing);
     }
+}
+
+fn missing(wanted: &[Package]) -> Vec<&Package> {
+    wanted.iter().filter(|package| !is_installed(package.name)).collect()
 }
 
 fn list(packages: &[&Package]) {
@@ -116,7 +134,7 @@ fn apt_get(arguments: &[&str]) -> Result<()> {
 }
 
 /// Adds the target where rustup manages the toolchain. Tests that build for it skip without.
-fn add_static_target() {
+pub fn add_static_target() {
     let installed = Command::new("rustc")
         .args(["--print", "target-libdir", "--target", MUSL])
         .output()

@@ -22,6 +22,7 @@ use self::abis::Table;
 use self::prototypes::Prototypes;
 use self::since::Release;
 use self::sources::Sources;
+use crate::cargo;
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
@@ -83,12 +84,7 @@ fn generated_dir() -> PathBuf {
 }
 
 fn default_work() -> PathBuf {
-    let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache"));
-    std::env::var_os("XDG_CACHE_HOME")
-        .map(PathBuf::from)
-        .or_else(home)
-        .unwrap_or_else(std::env::temp_dir)
-        .join("callgate-tables")
+    cargo::user_cache().join("callgate-tables")
 }
 
 /// The files by name.

@@ -45,9 +45,10 @@ pub fn run(args: &[String]) -> Result<bool> {
     }
     let root = is_root();
     if root && install {
-        packages::install()?;
+        packages::install(packages::TESTS)?;
+        packages::add_static_target();
     } else if !root {
-        packages::explain_missing();
+        packages::explain_missing(packages::TESTS);
         println!(
             "not root: the container runtimes, and what only root may ask of the kernel, are skipped"
         );
@@ -148,7 +149,8 @@ fn copy(from: impl Read, mut to: impl Write, lines: &Sender<String>) {
     }
 }
 
-fn is_root() -> bool {
+/// Whether this is the superuser.
+pub fn is_root() -> bool {
     fs::read_to_string("/proc/self/status").is_ok_and(|status| {
         status
             .lines()

@@ -4,7 +4,7 @@ use clap::{Parser, Subcommand, builder::Styles, builder::styling::AnsiColor};
 
 use crate::commands::{
     asm, caps, check, compile, convert, diff, disasm, doctor, dump, eval, explain, generate, hook,
-    lint, merge, profile, record, run, syscall, why,
+    kube, lint, merge, profile, record, run, syscall, why,
 };
 
 const STYLES: Styles = Styles::styled()
@@ -16,8 +16,9 @@ const STYLES: Styles = Styles::styled()
 const AFTER_HELP: &str = "\
 Sources:
   A SOURCE names a filter: a profile or a BPF program in a file (the content decides), `-` for
-  standard input, or a built-in: docker-default, strict, strict-exit-group; or pid:N, tid:N: the
-  filters that hold a running process or thread.
+  standard input, or a built-in: docker-default, strict, strict-exit-group, audit (logs every
+  call), violation (refuses every call), fine-grained (a small server's calls); or pid:N, tid:N:
+  the filters that hold a running process or thread.
 
 Exit status:
   0 yes, same, clean; 1 no, different, findings; 2 error. `run`, `record` and `why` pass the
@@ -57,6 +58,7 @@ pub enum Command {
     Profile(profile::Args),
     Dump(dump::Args),
     Lint(lint::Args),
+    Kube(kube::Args),
     Doctor(doctor::Args),
     #[command(hide = true)]
     Generate(generate::Args),

@@ -13,6 +13,7 @@ pub mod eval;
 pub mod explain;
 pub mod generate;
 pub mod hook;
+pub mod kube;
 pub mod lint;
 pub mod merge;
 pub mod profile;
@@ -106,6 +107,7 @@ pub fn dispatch(cli: Cli) -> ExitCode {
         Command::Eval(args) => eval::main(args),
         Command::Convert(args) => convert::main(args),
         Command::Asm(args) => asm::main(args),
+        Command::Kube(args) => kube::main(args),
         Command::Lint(args) => lint::main(args),
         Command::Doctor(args) => doctor::main(args),
         Command::Generate(args) => generate::main(args),

@@ -2,6 +2,7 @@
 
 mod args;
 mod commands;
+mod formats;
 mod meaning;
 mod names;
 mod output;

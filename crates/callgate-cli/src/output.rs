@@ -95,6 +95,36 @@ pub fn write_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
     written.map_err(named)
 }
 
+/// Writes files below a folder, which appears with all of them or not at all if it was not there;
+/// if it was, each file appears so.
+pub fn write_folder<'f>(
+    folder: &Path,
+    files: impl IntoIterator<Item = (&'f str, &'f str)>,
+) -> io::Result<()> {
+    let there = fs::metadata(folder).is_ok();
+    let place = if there { folder.to_owned() } else { beside(folder) };
+    let written = files.into_iter().try_for_each(|(path, text)| {
+        let path = place.join(path);
+        if let Some(folder) = path.parent() {
+            fs::create_dir_all(folder)
+                .map_err(|e| io::Error::new(e.kind(), format!("{}: {e}", folder.display())))?;
+        }
+        write_file(&path, text.as_bytes())
+    });
+    if there {
+        return written;
+    }
+    let written = written.and_then(|()| {
+        fs::rename(&place, folder)
+            .map_err(|e| io::Error::new(e.kind(), format!("{}: {e}", folder.display())))
+    });
+    if written.is_err() {
+        // The error that counts is the one above.
+        let _ = fs::remove_dir_all(&place);
+    }
+    written
+}
+
 /// Finds out, before the work for it is done, whether [`write_file`] could write a file.
 ///
 /// # Errors

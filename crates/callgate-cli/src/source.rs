@@ -13,11 +13,13 @@ use callgate_diagnostic::{Diagnostic, Severity};
 use callgate_policy::{
     Policy,
     builtin::{self, Builtin},
-    formats::{self, Format},
 };
 
 pub use self::live::Stack;
-use crate::report;
+use crate::{
+    formats::{self, Format},
+    report,
+};
 
 /// Longest source that is read. The largest profiles known have some hundred thousand bytes; of so
 /// many, all verbs together answer in seconds, within a gigabyte of memory.
@@ -115,7 +117,8 @@ impl Source {
 }
 
 impl Profile {
-    fn read(name: &str, text: String, format: Option<&'static Format>) -> Profile {
+    /// A text that was read from somewhere, called `name` in messages.
+    pub fn read(name: &str, text: String, format: Option<&'static Format>) -> Profile {
         let (format, reading) = formats::read(&text, format);
         Profile {
             name: name.to_owned(),
@@ -207,7 +210,12 @@ fn cannot_read(name: &str, error: &io::Error) -> String {
     }
 }
 
-fn read_bounded(reader: impl Read) -> io::Result<Vec<u8>> {
+/// All of a reader, if that is not too long.
+///
+/// # Errors
+///
+/// The reader's, and that it has more than [`SIZE_LIMIT`] bytes.
+pub fn read_bounded(reader: impl Read) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     reader.take(SIZE_LIMIT + 1).read_to_end(&mut bytes)?;
     if u64::try_from(bytes.len()).is_ok_and(|length| length > SIZE_LIMIT) {

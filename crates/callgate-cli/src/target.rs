@@ -2,17 +2,17 @@
 
 use callgate_bpf::ByteOrder;
 use callgate_diagnostic::Diagnostic;
-use callgate_policy::{
-    NewerCalls, Ruleset, Target,
-    formats::{self, Format},
-};
+use callgate_policy::{NewerCalls, Ruleset, Target};
 use callgate_syscalls::{Abi, Capability, CapabilitySet, KernelVersion};
 use clap::{
     Args, ValueEnum,
     builder::{PossibleValue, PossibleValuesParser},
 };
 
-use crate::source::Profile;
+use crate::{
+    formats::{self, Format},
+    source::Profile,
+};
 
 /// How to read a profile.
 #[derive(Args, Debug, Default)]
@@ -51,7 +51,7 @@ impl DialectArgs {
 }
 
 fn readable() -> Vec<PossibleValue> {
-    let formats = formats::ALL.iter().filter(|format| format.read.is_some());
+    let formats = formats::all().filter(|format| format.read.is_some());
     formats.map(|format| PossibleValue::new(format.name).help(format.summary)).collect()
 }
 
@@ -249,7 +249,8 @@ pub fn parse_abi(text: &str) -> Result<Abi, String> {
     })
 }
 
-fn parse_kernel(text: &str) -> Result<KernelVersion, String> {
+/// A version, as `--kernel` takes it.
+pub fn parse_kernel(text: &str) -> Result<KernelVersion, String> {
     text.parse().map_err(|_| "not a kernel version such as 6.1".to_owned())
 }
 

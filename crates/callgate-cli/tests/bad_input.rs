@@ -135,7 +135,7 @@ fn folders_and_missing_files_are_told_by_name() {
         &scratch,
         "missing.json",
         "error: missing.json: no such file, and no built-in source of this name (built in: \
-         docker-default, strict, strict-exit-group)\n",
+         docker-default, strict, strict-exit-group, audit, violation, fine-grained)\n",
     );
     scratch.file("file", "");
     unreadable(&scratch, "file/p.json", "error: file/p.json: Not a directory (os error 20)\n");

@@ -36,7 +36,9 @@ fn a_good_profile_is_understood() {
         "standard input: understood, in the oci dialect; no warnings\n",
         NOTE,
     );
-    for source in ["docker-default", "strict", "strict-exit-group"] {
+    for source in
+        ["docker-default", "strict", "strict-exit-group", "audit", "violation", "fine-grained"]
+    {
         let said = format!("{source}: understood, in the docker dialect; no warnings\n");
         scratch.callgate(&["check", source]).run().is(0, &said, "");
     }

@@ -8,6 +8,8 @@ mod calls;
 mod formats;
 #[path = "hostile/listing.rs"]
 mod listing;
+#[path = "hostile/manifest.rs"]
+mod manifest;
 #[path = "hostile/mutate.rs"]
 mod mutate;
 #[path = "hostile/program.rs"]
@@ -69,6 +71,32 @@ USE all DEFAULT USER_NOTIF
 }
 
 #[test]
+fn resources_of_kubernetes() {
+    let long = "# é
+apiVersion: security-profiles-operator.x-k8s.io/v1beta1
+kind: SeccompProfile
+metadata: {name: web}
+spec:
+  defaultAction: SCMP_ACT_ERRNO
+  architectures: [SCMP_ARCH_X86_64, SCMP_ARCH_X86]
+  syscalls:
+  - &some
+    action: SCMP_ACT_ALLOW
+    names: [read, 'write', \"close\"]
+    args: [{index: 0, op: SCMP_CMP_EQ, value: 0x1_0}]
+  - <<: *some
+    action: SCMP_ACT_ERRNO
+    errnoRet: 38
+    names: |-
+      exit
+";
+    let json = r#"{ "apiVersion": "security-profiles-operator.x-k8s.io/v1", "kind": "SeccompProfile",
+  "spec": { "defaultAction": "SCMP_ACT_LOG", "syscalls": [{ "names": ["é"], "action": "x" }] } }"#;
+    let good = long.replace("names: |-\n      exit", "names: [exit]");
+    run(&[long, json, &good, &good], 1_500, formats::check);
+}
+
+#[test]
 fn units_of_systemd() {
     let long = "[Unit]\nDescription=x\n[Service]\nSystemCallFilter=@system-service \\\n  bpf\n\
                 SystemCallFilter=~@mount ptrace:EPERM reboot:kill\nSystemCallErrorNumber=EACCES\n\
@@ -117,6 +145,20 @@ fn files_of_calls() {
     // As deep as it is long.
     assert!(!calls::check(&format!("read {}1", "-".repeat(1_000_000))));
     assert!(calls::check(&format!("read({}", "[(".repeat(500_000))));
+}
+
+#[test]
+fn manifests_of_kubernetes() {
+    let block = "apiVersion: apps/v1\nkind: Deployment # é\nmetadata: { name: web, labels: &l {a: yes} }\nspec:\n\
+                 \x20 template:\n    metadata:\n      annotations:\n        <<: *l\n        \
+                 seccomp.security.alpha.kubernetes.io/pod: runtime/default\n    spec:\n      \
+                 securityContext:\n        seccompProfile:\n          type: Localhost\n          \
+                 localhostProfile: 'a/''b''.json'\n      containers:\n      - name: \"a\\tb\"\n        \
+                 args: |-\n          x\n          y\n      - &c {name: d, securityContext: {privileged: on}}\n\
+                 \x20     initContainers:\n      - *c\n---\n- 0x1f\n- ~\n- [a: b, ? c]\n";
+    let json = r#"{ "kind": "List", "items": [{ "kind": "Pod", "spec": { "os": { "name": "windows" },
+  "containers": [{ "name": "\u00e9\n", "securityContext": { "seccompProfile": null } }] } }] }"#;
+    run(&[block, json, "a: >\n  b\r\n\r\n  c\n...\n---\n!!str 1: *x\n"], 6_000, manifest::check);
 }
 
 #[test]

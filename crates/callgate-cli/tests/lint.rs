@@ -237,6 +237,10 @@ fn built_in_profiles_raise_no_false_alarm_and_no_delay() {
         outcome.is_like(0, "note[kill-default]: …", "");
         assert!(like(&outcome.stdout, &format!("…{source}: 1 note\n")));
     }
+    lint(&scratch, &["audit"]).is_like(0, "note[default-open]: …audit: 1 note\n", "");
+    for source in ["violation", "fine-grained"] {
+        lint(&scratch, &[source]).is(0, &format!("{source}: clean\n"), "");
+    }
     let start = Instant::now();
     let report = lint(&scratch, &["docker-default", "--json"]);
     // A fifth of a second when built for release; this may be neither, on a loaded machine.

@@ -75,7 +75,7 @@ fn callgates_own_errors_are_125() {
         125,
         "",
         "error: no-such.json: no such file, and no built-in source of this name \
-         (built in: docker-default, strict, strict-exit-group)\n",
+         (built in: docker-default, strict, strict-exit-group, audit, violation, fine-grained)\n",
     );
     scratch.file("bad.json", "{");
     run(&["run", "--profile", "bad.json", "--", "true"]).is_like(

@@ -34,6 +34,24 @@ pub const ALL: &[Builtin] = &[
         text: STRICT_EXIT_GROUP,
         ages: false,
     },
+    Builtin {
+        name: "audit",
+        summary: "lets every call pass and logs it: to see what a container calls",
+        text: include_str!("builtin/audit.json"),
+        ages: true,
+    },
+    Builtin {
+        name: "violation",
+        summary: "refuses every call: to see that a profile arrives at all",
+        text: include_str!("builtin/violation.json"),
+        ages: true,
+    },
+    Builtin {
+        name: "fine-grained",
+        summary: "what a small server and its container runtime call: to start one's own from",
+        text: include_str!("builtin/fine-grained.json"),
+        ages: true,
+    },
 ];
 
 /// The built-in profile of this name.

@@ -34,6 +34,38 @@ pub struct Policy {
 }
 
 impl Policy {
+    /// Moves every place of the policy: it was read from a text that was made of another, and
+    /// `place` knows where in that one a range of the first comes from.
+    pub fn relocate(&mut self, place: impl Fn(Span) -> Span) {
+        let put = |span: &mut Span| *span = place(*span);
+        put(&mut self.default.span);
+        match &mut self.architectures {
+            Architectures::Native => {}
+            Architectures::List(list) => list.iter_mut().for_each(|abi| put(&mut abi.span)),
+            Architectures::Map(map) => {
+                for (main, others) in map {
+                    put(&mut main.span);
+                    others.iter_mut().for_each(|abi| put(&mut abi.span));
+                }
+            }
+        }
+        self.flags.iter_mut().for_each(|flag| put(&mut flag.span));
+        if let Some(listener) = &mut self.listener {
+            put(&mut listener.path.span);
+        }
+        for entry in &mut self.entries {
+            entry.names.iter_mut().for_each(|name| put(&mut name.span));
+            put(&mut entry.action.span);
+            entry.comparisons.iter_mut().for_each(|comparison| put(&mut comparison.span));
+            for condition in [&mut entry.includes, &mut entry.excludes] {
+                condition.caps.iter_mut().for_each(|cap| put(&mut cap.span));
+                condition.arches.iter_mut().for_each(|arch| put(&mut arch.span));
+                condition.min_kernel.iter_mut().for_each(|version| put(&mut version.span));
+            }
+            put(&mut entry.span);
+        }
+    }
+
     /// libseccomp's verdict on ABIs that a filter does not speak of (SCMP_FLTATR_ACT_BADARCH),
     /// which no runtime changes.
     pub const CONTAINER_OTHER: Action = Action::KillThread;

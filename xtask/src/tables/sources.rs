@@ -1,13 +1,13 @@
 //! Fetches what the tables are made from: kernel source packages, manual pages and systemd's
 //! tools, by the machine's own package manager in a directory of its own.
 
-mod apt;
+mod packages;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use self::apt::Apt;
 use super::Result;
+use crate::apt::Apt;
 
 /// One unpacked kernel source tree.
 pub struct Kernel {
@@ -35,7 +35,7 @@ const OLD_KERNELS: &[&str] = &["6.1", "6.12"];
 impl Sources {
     /// Fetches and unpacks below `work`; what is already there is not fetched again.
     pub fn fetch(work: &Path) -> Result<Sources> {
-        let apt = Apt::new(work)?;
+        let apt = Apt::new(work, "deb", packages::SUITES)?;
         apt.run(&["update", "--quiet"])?;
         for release in OLD_KERNELS {
             apt.kernel(work, &format!("linux-source-{release}"))?;

@@ -3,14 +3,14 @@
 mod usage;
 
 use callgate_diagnostic::Severity;
-use callgate_policy::{Dialect, formats};
+use callgate_policy::Dialect;
 use clap::{Args as ClapArgs, ValueEnum};
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{Answer, Failure};
 use crate::{
-    output,
+    formats, output,
     report::{JsonDiagnostic, json_diagnostics, printable_name},
     source::{Profile, Source, plural},
     target::{ReadingArgs, TargetArgs, resolve},

@@ -96,7 +96,7 @@ pub fn main(args: Args) -> Result<Answer, Failure> {
         Format::Json => program(ProgramForm::Json),
         Format::C => program(ProgramForm::C),
         Format::Rust => program(ProgramForm::Rust),
-        Format::Oci => flat(policy, &ruleset, &target, &profile)?.into_bytes(),
+        Format::Oci => flat(policy, &ruleset, &target, &profile, Dialect::Oci)?.into_bytes(),
     };
     output::write(args.output.as_deref(), &bytes, args.format != Format::Raw)?;
     let name = args.output.map_or(profile.name, |path| path.display().to_string());
@@ -109,22 +109,23 @@ pub fn main(args: Args) -> Result<Answer, Failure> {
     Ok(Answer::Yes)
 }
 
-/// The flat profile, read back and compared before anyone sees it.
-fn flat(
+/// The flat profile in a dialect, read back and compared before anyone sees it.
+pub fn flat(
     policy: &Policy,
     ruleset: &Ruleset,
     target: &Target,
     profile: &Profile,
+    dialect: Dialect,
 ) -> Result<String, Failure> {
     use callgate_policy::formats::profile as format;
 
     let target = &target_of(profile, target);
     let flat = policy.flatten(target);
-    let text = format::write(&flat, Dialect::Oci).map_err(|errors| {
+    let text = format::write(&flat, dialect).map_err(|errors| {
         let list: Vec<String> = errors.iter().map(ToString::to_string).collect();
         format!("{}: {}", profile.name, list.join("; "))
     })?;
-    let read = format::read(&text, Some(Dialect::Oci)).policy;
+    let read = format::read(&text, Some(dialect)).policy;
     let again = read.and_then(|policy| policy.resolve(target).ruleset);
     match again {
         Some(again) if same_rules(&again, ruleset) => {

@@ -9,11 +9,16 @@ pub use self::write::{Wanted, write};
 
 use std::{fmt, path::PathBuf};
 
-use callgate_policy::formats::{self, Format};
 use clap::{Args as ClapArgs, ValueEnum};
 
 use super::{Answer, Failure, compile::ProgramForm};
-use crate::{meaning::Context, output, source::Source, target::SourceArgs};
+use crate::{
+    formats::{self, Format},
+    meaning::Context,
+    output,
+    source::Source,
+    target::SourceArgs,
+};
 
 const AFTER_HELP: &str = "\
 What is written is read back and compared with the source as exact meanings. A format that cannot
@@ -95,7 +100,7 @@ impl To {
         let form = PROGRAMS.iter().find(|(known, _)| *known == name);
         let program = form.map(|(_, form)| To::Program(*form));
         formats::named(name).map(To::Text).or(program).ok_or_else(|| {
-            let texts = formats::ALL.iter().map(|format| format.name);
+            let texts = formats::all().map(|format| format.name);
             let known: Vec<&str> = texts.chain(PROGRAMS.map(|(name, _)| name)).collect();
             format!("not a format; known: {}", known.join(", "))
         })

@@ -30,7 +30,7 @@ enum What {
     Man { folder: PathBuf },
     /// The JSON Schema of the profile form, or of what a verb's --json prints, to standard output
     Schema {
-        /// The verb; without one, the profile form
+        /// The verb, as `lint` or `kube-check`; without one, the profile form
         verb: Option<String>,
     },
 }
@@ -63,6 +63,7 @@ fn schema(verb: &str) -> Result<schemars::Schema, Failure> {
         "dump" => super::dump::schema(),
         "eval" => super::eval::schema(),
         "explain" => super::explain::schema(),
+        "kube-check" => super::kube::check::schema(),
         "lint" => super::lint::schema(),
         "syscall" => super::syscall::schema(),
         #[cfg(target_os = "linux")]

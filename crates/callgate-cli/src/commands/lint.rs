@@ -5,6 +5,8 @@ mod json;
 mod look;
 mod sarif;
 
+pub use self::look::of_profile;
+
 use callgate_diagnostic::Severity;
 use callgate_verdict::lint::{Finding, LINTS};
 use clap::Args as ClapArgs;

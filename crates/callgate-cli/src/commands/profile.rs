@@ -6,10 +6,7 @@ use std::{
 };
 
 use callgate_bpf::Action;
-use callgate_policy::{
-    AbiRules, Dialect, NewerCalls, Target,
-    formats::{self, Format},
-};
+use callgate_policy::{AbiRules, NewerCalls, Target};
 use callgate_record::{
     Call, Phase, Recording,
     profile::{
@@ -27,6 +24,7 @@ use super::{
     record,
 };
 use crate::{
+    formats::{self, Format},
     output, report,
     source::plural,
     target::{native, parse_abi},
@@ -120,6 +118,34 @@ enum RuntimeName {
 }
 
 pub fn main(args: Args) -> Result<Answer, Failure> {
+    let text = make(&args)?;
+    match &args.output {
+        Some(path) => output::write_file(path, text.as_bytes())?,
+        None => output::print(&text)?,
+    }
+    Ok(Answer::Yes)
+}
+
+/// The profile of these recordings for a container runtime, as it is made without any option; for
+/// these architectures too.
+pub fn of_recordings(recordings: &[PathBuf], arch: &[Abi]) -> Result<String, Failure> {
+    make(&Args {
+        recordings: recordings.to_vec(),
+        phase: Vec::new(),
+        output: None,
+        to: parse_format("oci")?,
+        args: false,
+        default: parse_default("EPERM")?,
+        runtime: RuntimeName::Any,
+        no_new_privileges: false,
+        no_exec: false,
+        no_siblings: false,
+        arch: arch.to_vec(),
+    })
+}
+
+/// The text, and on standard error what it was made of.
+fn make(args: &Args) -> Result<String, Failure> {
     let mut recording = Recording::default();
     for path in &args.recordings {
         recording.merge(&record::read(path)?);
@@ -146,20 +172,11 @@ pub fn main(args: Args) -> Result<Answer, Failure> {
     let base =
         |runtime| Base { runtime, no_new_privs: args.no_new_privileges, exec: !args.no_exec };
     options.base = runtime.map(base);
-    options.dialect = match args.to.name {
-        "docker" => Some(Dialect::Docker),
-        "containers" => Some(Dialect::Containers),
-        "oci" => Some(Dialect::Oci),
-        _ => None,
-    };
+    options.dialect = args.to.dialect;
     let profile = profile::generate(&recording, &options).map_err(|e| e.to_string())?;
-    let text = write(&args, &recording, &profile)?;
-    match &args.output {
-        Some(path) => output::write_file(path, text.as_bytes())?,
-        None => output::print(&text)?,
-    }
-    tell(&args, &recording, &profile);
-    Ok(Answer::Yes)
+    let text = write(args, &recording, &profile)?;
+    tell(args, &recording, &profile);
+    Ok(text)
 }
 
 /// What a recording has of these phases. A run that never was in one says nothing about it.
@@ -330,7 +347,7 @@ fn saved(args: &Args, profile: &Profile) -> Option<usize> {
 
 fn parse_format(name: &str) -> Result<&'static Format, String> {
     formats::named(name).ok_or_else(|| {
-        let known: Vec<&str> = formats::ALL.iter().map(|format| format.name).collect();
+        let known: Vec<&str> = formats::all().map(|format| format.name).collect();
         format!("not a format; known: {}", known.join(", "))
     })
 }

@@ -29,7 +29,8 @@ pub fn check(text: &str) -> bool {
 }
 
 fn readable() -> impl Iterator<Item = (&'static Format, fn(&str) -> Reading)> {
-    formats::ALL.iter().filter_map(|format| Some((format, format.read?)))
+    let all = formats::ALL.iter().chain([&callgate_kube::seccomp_profile::FORMAT]);
+    all.filter_map(|format| Some((format, format.read?)))
 }
 
 /// Places lie in the text, and there is a policy exactly when nothing is wrong.

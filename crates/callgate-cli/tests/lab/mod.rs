@@ -30,6 +30,7 @@ mod precedence;
 mod printed_lines;
 mod random_rules;
 mod recorded;
+mod starting_points;
 mod unnamed_calls;
 
 use std::{

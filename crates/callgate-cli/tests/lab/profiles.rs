@@ -69,9 +69,14 @@ pub fn published(name: &str) -> Option<String> {
     }
 }
 
-/// The built-in default profile, flat, as callgate writes it for Docker's default capabilities.
+/// The built-in default profile, flat.
 pub fn docker_default_flat() -> String {
-    command::run(Command::new(CALLGATE).args(["compile", "docker-default", "--format", "oci"]), "")
+    flat("docker-default")
+}
+
+/// A built-in profile, flat, as callgate writes it for Docker's default capabilities.
+pub fn flat(builtin: &str) -> String {
+    command::run(Command::new(CALLGATE).args(["compile", builtin, "--format", "oci"]), "")
         .expect("callgate compile --format oci")
 }
 

@@ -35,7 +35,7 @@ fn profile(lab: &Lab, options: &[&str]) -> String {
 }
 
 /// Starts a container under the profile, with no_new_privs or without.
-fn start(lab: &Lab, runtime: Runtime, profile: &str, no_new_privs: bool) -> Output {
+pub fn start(lab: &Lab, runtime: Runtime, profile: &str, no_new_privs: bool) -> Output {
     let name = format!("b{}", lab.unique());
     let bundle = bundle::write(lab, &name, Some(profile), &["/bin/busybox", "true"]);
     let config = bundle.join("config.json");

@@ -7,7 +7,7 @@
 pub mod kafel;
 pub mod libseccomp_c;
 pub mod profile;
-mod report;
+pub mod report;
 pub mod systemd;
 
 use alloc::{string::String, vec::Vec};
@@ -35,12 +35,15 @@ pub struct Reading {
 
 /// A text format.
 #[derive(Clone, Copy, Debug)]
-#[non_exhaustive]
+#[expect(clippy::exhaustive_structs, reason = "crates that read YAML bring formats of their own")]
 pub struct Format {
     /// The word on the command line.
     pub name: &'static str,
     /// One line on who reads it.
     pub summary: &'static str,
+    /// Of a format that container runtimes read in the end, as whose profile they do: what is
+    /// written is a policy of this dialect.
+    pub dialect: Option<Dialect>,
     /// Reads a text; absent from formats that are only written.
     pub read: Option<fn(&str) -> Reading>,
     /// Whether a text looks like this format; of several the first of [`ALL`] counts.
@@ -54,6 +57,7 @@ pub const ALL: &[Format] = &[
     Format {
         name: "docker",
         summary: "JSON profile as the Docker engine reads it",
+        dialect: Some(Dialect::Docker),
         read: Some(|text| profile::read(text, Some(Dialect::Docker))),
         detect: looks_like_json,
         write: |policy| profile::write(policy, Dialect::Docker),
@@ -61,6 +65,7 @@ pub const ALL: &[Format] = &[
     Format {
         name: "oci",
         summary: "JSON profile as runc, crun, containerd and the kubelet read it",
+        dialect: Some(Dialect::Oci),
         read: Some(|text| profile::read(text, Some(Dialect::Oci))),
         detect: looks_like_json,
         write: |policy| profile::write(policy, Dialect::Oci),
@@ -68,6 +73,7 @@ pub const ALL: &[Format] = &[
     Format {
         name: "containers",
         summary: "JSON profile as Podman, Buildah and CRI-O read it",
+        dialect: Some(Dialect::Containers),
         read: Some(|text| profile::read(text, Some(Dialect::Containers))),
         detect: looks_like_json,
         write: |policy| profile::write(policy, Dialect::Containers),
@@ -75,6 +81,7 @@ pub const ALL: &[Format] = &[
     Format {
         name: "kafel",
         summary: "policy of Kafel, as nsjail reads it",
+        dialect: None,
         read: Some(kafel::read),
         detect: kafel::detect,
         write: kafel::write,
@@ -82,6 +89,7 @@ pub const ALL: &[Format] = &[
     Format {
         name: "systemd",
         summary: "unit file of systemd, with SystemCallFilter= and its kin",
+        dialect: None,
         read: Some(systemd::read),
         detect: systemd::detect,
         write: systemd::write,
@@ -89,6 +97,7 @@ pub const ALL: &[Format] = &[
     Format {
         name: "libseccomp-c",
         summary: "C source with libseccomp's calls",
+        dialect: None,
         read: None,
         detect: |_| false,
         write: libseccomp_c::write,

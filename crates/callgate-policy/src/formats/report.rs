@@ -1,4 +1,7 @@
 //! Gathers what readers find, in bounded memory, and words it alike.
+//!
+//! A text of a few megabytes can have a million mistakes. Of each severity a hundred are kept, and a
+//! note says how many are not.
 
 use alloc::{format, vec::Vec};
 
@@ -13,13 +16,14 @@ const MOST: usize = 100;
 
 /// The longest text that is read, in bytes. The largest policies known have some ten
 /// thousand, and a million words of any kind are answered within a second or two.
-pub(super) const MAX_LENGTH: usize = 4 << 20;
+pub const MAX_LENGTH: usize = 4 << 20;
 
 /// Longer lists of words help nobody.
 const MOST_LISTED: usize = 12;
 
-#[derive(Default)]
-pub(super) struct Report {
+/// What a reader has found so far.
+#[derive(Debug, Default)]
+pub struct Report {
     diagnostics: Vec<Diagnostic>,
     errors: usize,
     warnings: usize,
@@ -55,6 +59,7 @@ impl Report {
         self.push(Severity::Note, note);
     }
 
+    /// Whether there is an error, so that the text means nothing.
     pub fn has_errors(&self) -> bool {
         self.errors > 0
     }

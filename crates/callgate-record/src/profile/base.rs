@@ -259,4 +259,13 @@ mod tests {
         assert_eq!((count(Runtime::Crun, false), count(Runtime::Crun, true)), ([2, 12], [13, 17]));
         assert_eq!((count(Runtime::Runc, false), count(Runtime::Runc, true)), ([12, 27], [12, 27]));
     }
+
+    #[test]
+    fn the_built_in_starting_point_has_what_every_runtime_needs() {
+        let text = callgate_policy::builtin::named("fine-grained").unwrap().text;
+        let policy = callgate_policy::formats::profile::read(text, None).policy.unwrap();
+        let entry = &policy.entries[0];
+        let named: BTreeSet<&str> = entry.names.iter().map(|name| name.value.as_str()).collect();
+        assert_eq!(named, Base { runtime: Runtime::Any, no_new_privs: false, exec: true }.names());
+    }
 }

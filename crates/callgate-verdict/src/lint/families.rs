@@ -124,7 +124,7 @@ impl Linter<'_> {
         .help("refuse `clone3` with ENOSYS (38): libraries then use `clone`");
         if let Some(written) = self.subject.written {
             finding = finding.labels(written.labels(clone3, None, "permitted here"));
-            if is_json(written.policy) {
+            if is_json(written) {
                 let entries = written.entries_of(clone3.abi, clone3.nr);
                 let removed = entries.iter().filter_map(|&index| {
                     let entry = written.policy.entries.get(index)?;
@@ -250,7 +250,7 @@ impl Linter<'_> {
         let elsewhere = |name: &str| {
             written.policy.entries.iter().any(|entry| entry.names.iter().any(|n| n.value == name))
         };
-        let plain = is_json(written.policy)
+        let plain = is_json(written)
             && entry.comparisons.is_empty()
             && !entry.action.value.runs_call()
             && !names.iter().any(|name| elsewhere(name));
@@ -300,7 +300,7 @@ impl Linter<'_> {
         }
         if let Some(written) = self.subject.written {
             finding = finding.labels(written.labels(found[0], None, "permitted here"));
-            if is_json(written.policy) {
+            if is_json(written) {
                 let mut added: Vec<&str> = Vec::new();
                 for (old, now, found) in &gaps {
                     let entries = written.entries_of(found[0].abi, found[0].nr);

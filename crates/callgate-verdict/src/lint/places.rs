@@ -4,7 +4,7 @@ use alloc::{string::ToString, vec::Vec};
 
 use callgate_bpf::{Action, Op, Program, SyscallNr};
 use callgate_diagnostic::{Label, Span};
-use callgate_policy::{Entry, Policy};
+use callgate_policy::Entry;
 use callgate_syscalls::Abi;
 
 use super::{
@@ -85,6 +85,7 @@ pub(super) fn name_span(entry: &Entry, name: &str) -> Span {
 }
 
 /// Whether edits can be given: the text is a JSON profile.
-pub(super) fn is_json(policy: &Policy) -> bool {
-    policy.dialect.is_some()
+pub(super) fn is_json(written: Written<'_>) -> bool {
+    written.policy.dialect.is_some()
+        && written.text.trim_start_matches('\u{feff}').trim_start().starts_with('{')
 }

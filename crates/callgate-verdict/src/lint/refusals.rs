@@ -98,7 +98,7 @@ impl Linter<'_> {
             let named = written.entries_of(call.abi, call.nr);
             finding = finding.labels(written.labels(call, None, ""));
             if let (Some((beside, entry)), true, true) =
-                (entries, named.is_empty(), is_json(written.policy))
+                (entries, named.is_empty(), is_json(written))
             {
                 let span = name_span(entry, beside.name);
                 finding = finding.edits([edits::add_names(span, &["restart_syscall"])]);
@@ -262,7 +262,7 @@ impl Linter<'_> {
         if let Some(written) = self.subject.written {
             finding = finding.labels(written.labels(call, None, ""));
             let enosys = errno::number_on(call.abi, "ENOSYS").unwrap_or(38);
-            if written.entries_of(call.abi, call.nr).is_empty() && is_json(written.policy) {
+            if written.entries_of(call.abi, call.nr).is_empty() && is_json(written) {
                 finding = finding.edits(edits::add_enosys(written.policy, &names, enosys));
             }
         }
@@ -297,7 +297,7 @@ impl Linter<'_> {
         }
         let open = with(self, &|action| action.runs_call());
         if self.filtered().is_empty()
-            && let Some(table) = self.tables.first()
+            && let Some(table) = self.tables.iter().find(|table| table.all.runs)
         {
             let abi = table.abi;
             let finding = Finding::new(
@@ -354,7 +354,7 @@ impl Linter<'_> {
             if let Some(written) = self.subject.written {
                 finding = finding.labels(written.labels(call, None, "has no effect"));
                 let entries = written.entries_of(call.abi, call.nr);
-                if is_json(written.policy) {
+                if is_json(written) {
                     let removed = entries.iter().filter_map(|&index| {
                         let entry = written.policy.entries.get(index)?;
                         edits::remove_name(written.text, written.policy, entry, name)

@@ -135,7 +135,7 @@ impl Linter<'_> {
         )
         .labels(labels)
         .help("mend the conditions, or remove the entry");
-        if is_json(written.policy) {
+        if is_json(written) {
             finding = finding.edits(edits::remove_entry(written.text, written.policy, entry));
         }
         self.push(finding);
@@ -185,7 +185,7 @@ impl Linter<'_> {
                 finding = finding.labels([Label { span, text: String::from("this decides") }]);
             }
         }
-        if is_json(written.policy) {
+        if is_json(written) {
             let whole = names.len() == entry.names.len();
             let edits: Vec<_> = if whole {
                 edits::remove_entry(written.text, written.policy, entry).into_iter().collect()

@@ -177,7 +177,7 @@ impl Linter<'_> {
         if let Some(written) = self.subject.written {
             finding = finding.labels(written.labels(setup, None, "permitted here"));
             let entries = written.entries_of(setup.abi, setup.nr);
-            if let ([index], true) = (&entries[..], is_json(written.policy))
+            if let ([index], true) = (&entries[..], is_json(written))
                 && let Some(entry) = written.policy.entries.get(*index)
                 && entry.action.value.runs_call()
             {

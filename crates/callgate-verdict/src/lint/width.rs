@@ -220,7 +220,7 @@ impl Linter<'_> {
     }
 
     fn low_half_help(&self, call: Call) -> &'static str {
-        let json = self.subject.written.is_some_and(|written| is_json(written.policy));
+        let json = self.subject.written.is_some_and(|written| is_json(written));
         match (json, call.permission.runs) {
             (true, _) => {
                 "compare the low half: SCMP_CMP_MASKED_EQ with a mask within 0xffffffff; a bound becomes several such entries"
@@ -231,7 +231,7 @@ impl Linter<'_> {
 
     /// The comparisons of an argument by masks of its low half.
     fn low_half_edits(&mut self, call: Call, arg: usize) -> Vec<callgate_diagnostic::Edit> {
-        let Some(written) = self.subject.written.filter(|written| is_json(written.policy)) else {
+        let Some(written) = self.subject.written.filter(|&written| is_json(written)) else {
             return Vec::new();
         };
         let mut all = Vec::new();

@@ -108,6 +108,9 @@ fn a_list_of_refusals_lets_newer_calls_run() {
     assert_eq!(finding.diagnostic.severity, Severity::Note);
     assert!(finding.example.unwrap().action.runs_call());
     refusing(&allow("read")).lint().is_silent("default-open");
+    // What refuses every call allows none.
+    refusing("").lint().is_silent("default-open");
+    allowing("").lint().fires("default-open");
 }
 
 #[test]

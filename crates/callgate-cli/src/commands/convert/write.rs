@@ -76,10 +76,7 @@ pub fn write(
         To::Program(form) => return program(manager, wanted, form),
         To::Text(format) => format,
     };
-    let dialect = [Dialect::Docker, Dialect::Oci, Dialect::Containers]
-        .into_iter()
-        .find(|dialect| dialect.name() == format.name);
-    let mut writer = Writer { context, manager, wanted, format, dialect };
+    let mut writer = Writer { context, manager, wanted, format, dialect: format.dialect };
     let why = match writer.exact() {
         Ok(text) => return Ok(writer.tell(text, &wanted.spellings)),
         Err(why) => why,
@@ -121,7 +118,7 @@ pub fn write(
         }
     }
     let newer = |rules: &Ruleset| rules.abis.iter().any(|table| table.newer.is_some());
-    if dialect.is_none() && wanted.rules.as_ref().is_some_and(newer) {
+    if format.dialect.is_none() && wanted.rules.as_ref().is_some_and(newer) {
         lines.push_str(
             "\n  --no-enosys gives calls newer than the profile its default, which may be sayable",
         );

@@ -79,6 +79,7 @@ pub fn table(features: &Features) -> Vec<Verb> {
         anywhere("eval"),
         anywhere("merge"),
         anywhere("lint"),
+        anywhere("kube"),
         Verb {
             name: "record",
             here: yes(filter && notify_works().is_ok()),

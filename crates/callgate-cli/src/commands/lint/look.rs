@@ -40,7 +40,7 @@ pub fn look(args: &Args) -> Result<Seen, Failure> {
         if let Some(other) = others.first() {
             return Err(Failure::Message(format!("{other}: a profile is looked at by itself")));
         }
-        return profile_seen(*profile, &target);
+        return of_profile(*profile, &target);
     }
     let mut programs = programs_of(source, order)?;
     for other in others {
@@ -72,7 +72,12 @@ fn programs_of(source: Source, order: ByteOrder) -> Result<Vec<Program>, Failure
     }
 }
 
-fn profile_seen(mut profile: Profile, target: &Target) -> Result<Seen, Failure> {
+/// Looks at a profile.
+///
+/// # Errors
+///
+/// When its meaning is too much to look at.
+pub fn of_profile(mut profile: Profile, target: &Target) -> Result<Seen, Failure> {
     let target = target::target_of(&profile, target);
     let (name, text) = (profile.name.clone(), std::mem::take(&mut profile.text));
     let mut said = std::mem::take(&mut profile.diagnostics);

@@ -194,7 +194,8 @@ impl Editable<'_> {
 
 /// The container dialect that a profile is written in; none for another language.
 fn written_for(profile: &Profile) -> Option<Dialect> {
-    profile.policy.as_ref()?.dialect
+    let dialect = profile.policy.as_ref()?.dialect?;
+    (profile.format?.name == dialect.name()).then_some(dialect)
 }
 
 /// An edit in words.

@@ -1,4 +1,4 @@
-//! The machine's package manager, with every path of its state below one directory.
+//! What the tables take from Debian's packages, fetched and unpacked.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -8,9 +8,11 @@ use std::process::{Command, Stdio};
 
 use super::super::Result;
 use super::{FILTER_SETS, STAMP};
+use crate::apt::Apt;
 
 /// Suites that carry what is wanted. The base release's own suites come from the machine's configuration.
-const SUITES: &[&str] = &["bookworm", "bookworm-backports", "trixie", "trixie-backports", "sid"];
+pub const SUITES: &[&str] =
+    &["bookworm", "bookworm-backports", "trixie", "trixie-backports", "sid"];
 
 /// What of a kernel tree is kept: tables, headers, and the C files that may define system calls.
 /// After a change here the unpacked trees must be removed by hand.
@@ -41,66 +43,7 @@ const WANTED: &[&str] = &[
     "*/security/*.c",
 ];
 
-/// The machine's package manager with every path of its state below one directory.
-pub struct Apt {
-    dir: PathBuf,
-}
-
 impl Apt {
-    /// Writes the private configuration: the machine's Debian mirrors, the suites above.
-    pub fn new(work: &Path) -> Result<Apt> {
-        let dir = work.join("apt");
-        for part in ["lists/partial", "cache/archives/partial"] {
-            fs::create_dir_all(dir.join(part))?;
-        }
-        let mut list = String::new();
-        for (mirror, signed) in mirrors()? {
-            let suites: Vec<String> = if mirror.ends_with("-security") {
-                vec!["bookworm-security".to_owned()]
-            } else {
-                SUITES.iter().map(|s| (*s).to_owned()).collect()
-            };
-            for suite in suites {
-                list += &format!("deb [signed-by={signed}] {mirror} {suite} main\n");
-            }
-        }
-        fs::write(dir.join("sources.list"), list)?;
-        fs::write(dir.join("status"), "")?;
-        let path = dir.display();
-        // The machine's configuration has hooks that clean its own caches, so it is left out but
-        // for how to reach a mirror.
-        let config = format!(
-            "Dir::Etc::main \"/dev/null\";\n\
-             Dir::Etc::parts \"/dev/null\";\n\
-             Dir::Etc::sourcelist \"{path}/sources.list\";\n\
-             Dir::Etc::sourceparts \"/dev/null\";\n\
-             Dir::State::lists \"{path}/lists\";\n\
-             Dir::State::status \"{path}/status\";\n\
-             Dir::Cache \"{path}/cache\";\n\
-             APT::Sandbox::User \"\";\n\
-             {}\
-             Acquire::Languages \"none\";\n",
-            acquisition()?
-        );
-        fs::write(dir.join("apt.conf"), config)?;
-        Ok(Apt { dir })
-    }
-
-    fn command(&self, program: &str) -> Command {
-        let mut command = Command::new(program);
-        command.env("APT_CONFIG", self.dir.join("apt.conf"));
-        command
-    }
-
-    pub fn run(&self, args: &[&str]) -> Result<()> {
-        let status = self.command("apt-get").args(args).status()?;
-        if status.success() {
-            Ok(())
-        } else {
-            Err(format!("apt-get {}: {status}", args.join(" ")).into())
-        }
-    }
-
     /// The package name with the highest release.
     pub fn newest_kernel_source(&self) -> Result<String> {
         let output = self
@@ -142,7 +85,7 @@ impl Apt {
 
     /// Downloads a binary package and returns its file.
     fn download(&self, package: &str, version: &str) -> Result<PathBuf> {
-        let into = self.dir.join("debs");
+        let into = self.dir().join("debs");
         fs::create_dir_all(&into)?;
         let wanted = format!("{package}={version}");
         let status =
@@ -292,34 +235,4 @@ fn drop_other_c_files(dir: &Path) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// How the machine's configuration reaches its mirrors: proxies, what it accepts, in its own form.
-fn acquisition() -> Result<String> {
-    let output = Command::new("apt-config").args(["dump", "Acquire"]).output()?;
-    Ok(String::from_utf8(output.stdout)?)
-}
-
-/// The Debian mirrors of the machine's own configuration, each with its keyring: those of the
-/// distribution and of its security updates.
-fn mirrors() -> Result<Vec<(String, String)>> {
-    let mut files = vec![PathBuf::from("/etc/apt/sources.list")];
-    if let Ok(dir) = fs::read_dir("/etc/apt/sources.list.d") {
-        files.extend(dir.filter_map(|e| Some(e.ok()?.path())));
-    }
-    let keyring = "/usr/share/keyrings/debian-archive-keyring.gpg";
-    let mut found = BTreeSet::new();
-    for file in files {
-        let Ok(text) = fs::read_to_string(&file) else { continue };
-        for word in text.lines().filter(|l| !l.starts_with('#')).flat_map(str::split_whitespace) {
-            let url = word.trim_end_matches('/');
-            if url.contains("://") && (url.ends_with("/debian") || url.ends_with("-security")) {
-                found.insert((url.to_owned(), keyring.to_owned()));
-            }
-        }
-    }
-    if found.is_empty() {
-        return Err("the package manager's sources name no Debian mirror".into());
-    }
-    Ok(found.into_iter().collect())
 }
