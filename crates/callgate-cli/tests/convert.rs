@@ -2,17 +2,13 @@
 
 mod common;
 
-use std::{
-    collections::BTreeSet,
-    io::{BufRead, BufReader},
-    process::{Child, Command, Stdio},
-};
+use std::collections::BTreeSet;
 
 use callgate_bpf::{ByteOrder, Layout};
 use callgate_policy::{Dialect, NewerCalls, Policy, Target, builtin, formats};
 use callgate_syscalls::{Abi, CapabilitySet, KernelVersion};
 use callgate_verdict::{Diagram, Manager};
-use common::{CALLGATE, Scratch, root_for};
+use common::{Filtered, Scratch, root_for};
 
 /// Actions that systemd has no words for, and a flag.
 const VERDICTS: &str = r#"{
@@ -260,43 +256,14 @@ fn flags_are_kept_or_said_to_be_lost() {
     assert!(array.stderr.contains(lost), "{}", array.stderr);
 }
 
-/// A process under a filter with the flag LOG, until this is dropped.
-struct Logged {
-    callgate: Child,
-    pid: String,
-}
-
-impl Logged {
-    fn start() -> Logged {
-        let mut callgate = Command::new(CALLGATE)
-            .args(["run", "--log", "--", "sh", "-c", "echo $$; exec sleep 60"])
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("callgate starts");
-        let mut pid = String::new();
-        let output = callgate.stdout.take().expect("it is piped");
-        BufReader::new(output).read_line(&mut pid).expect("it is text");
-        Logged { callgate, pid: pid.trim().to_owned() }
-    }
-}
-
-impl Drop for Logged {
-    fn drop(&mut self) {
-        // `callgate` passes the signal on; killed by SIGKILL it would leave the process behind.
-        let kill = format!("kill -TERM {}", self.callgate.id());
-        let _ = Command::new("sh").args(["-c", &kill]).status();
-        let _ = self.callgate.wait();
-    }
-}
-
 #[test]
 fn a_filter_read_from_a_process_keeps_its_flag_and_comes_back_as_the_same_profile() {
     if !root_for("converting what holds a process") {
         return;
     }
     let scratch = Scratch::new();
-    let process = Logged::start();
-    let source = format!("pid:{}", process.pid);
+    let process = Filtered::start(&["--log"]);
+    let source = format!("pid:{}", process.pid());
     scratch.callgate(&["convert", &source, "--to", "oci", "-o", "out.json"]).run().is(0, "", "");
     let text = String::from_utf8(scratch.read("out.json")).expect("it is text");
     assert!(text.contains("\"flags\": [\"SECCOMP_FILTER_FLAG_LOG\"]"), "{text}");

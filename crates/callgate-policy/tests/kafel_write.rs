@@ -5,18 +5,14 @@ mod common;
 mod reading;
 
 use callgate_bpf::Action;
-use callgate_diagnostic::{Span, Spanned};
 use callgate_policy::{
     Architectures, ArgIndex, Comparison, Condition, Dialect, FilterFlag, Listener, Policy, Test,
     formats::kafel,
 };
 use callgate_syscalls::Abi;
+use common::here;
 
 use self::reading::{clean, policy};
-
-fn here<T>(value: T) -> Spanned<T> {
-    Spanned::new(value, Span::default())
-}
 
 /// The text of a policy that Kafel can say.
 #[track_caller]

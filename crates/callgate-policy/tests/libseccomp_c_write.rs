@@ -4,18 +4,15 @@
 mod common;
 
 use callgate_bpf::Action;
-use callgate_diagnostic::{Span, Spanned};
+use callgate_diagnostic::Span;
 use callgate_policy::{
     Architectures, ArgIndex, Comparison, Condition, Dialect, Entry, FilterFlag, Listener, Policy,
     Test, formats::libseccomp_c,
 };
 use callgate_syscalls::Abi;
+use common::here;
 
 const ARG: ArgIndex = ArgIndex::ALL[0];
-
-fn here<T>(value: T) -> Spanned<T> {
-    Spanned::new(value, Span::default())
-}
 
 fn entry(names: &[&str], action: Action, comparisons: &[Comparison]) -> Entry {
     Entry {

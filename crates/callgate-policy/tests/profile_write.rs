@@ -11,13 +11,9 @@ use callgate_policy::{
     formats::profile,
 };
 use callgate_syscalls::{Abi, Capability, KernelVersion};
-use common::{policy, show, test_data};
+use common::{here, policy, show, test_data};
 
 const ALL: [Dialect; 3] = [Docker, Oci, Containers];
-
-fn here<T>(value: T) -> Spanned<T> {
-    Spanned::new(value, Span::default())
-}
 
 /// The same policy without places, in one dialect.
 fn bare(policy: &Policy, dialect: Dialect) -> Policy {

@@ -7,18 +7,15 @@ mod reading;
 use std::{fs, path::Path};
 
 use callgate_bpf::Action;
-use callgate_diagnostic::{Diagnostic, Span, Spanned};
+use callgate_diagnostic::Diagnostic;
 use callgate_policy::{
     Architectures, ArgIndex, Comparison, Condition, Dialect, FilterFlag, Listener, Policy, Test,
     formats::systemd,
 };
 use callgate_syscalls::{Abi, groups};
+use common::here;
 
 use self::reading::{clean, policy};
-
-fn here<T>(value: T) -> Spanned<T> {
-    Spanned::new(value, Span::default())
-}
 
 #[track_caller]
 fn written(policy: &Policy) -> String {

@@ -3,10 +3,12 @@
 #![allow(dead_code, unused_imports, reason = "each test program uses its own part of this")]
 
 mod call;
+mod filtered;
 mod pattern;
 
 pub use self::{
     call::{Call, Outcome},
+    filtered::Filtered,
     pattern::like,
 };
 

@@ -1,15 +1,11 @@
 //! What a package ships beside the binary: completions, man pages, schemas.
 
-use std::{
-    fs,
-    io::{BufRead, BufReader},
-    process::{Child, Command, Stdio},
-};
+use std::fs;
 
 use serde_json::Value;
 
 use super::help::{commands, verbs};
-use crate::common::{CALLGATE, Scratch, find, is_root};
+use crate::common::{Filtered, Scratch, find, is_root};
 
 #[test]
 fn completions_know_every_verb() {
@@ -155,35 +151,6 @@ fn against(schema: &Value, root: &Value, value: &Value, at: &str, found: &mut Ve
     }
 }
 
-/// A process under a filter, until this is dropped.
-struct Filtered {
-    callgate: Child,
-    pid: String,
-}
-
-impl Filtered {
-    fn start() -> Filtered {
-        let mut callgate = Command::new(CALLGATE)
-            .args(["run", "--", "sh", "-c", "echo $$; exec sleep 60"])
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("callgate starts");
-        let mut pid = String::new();
-        let output = callgate.stdout.take().expect("it is piped");
-        BufReader::new(output).read_line(&mut pid).expect("it is text");
-        Filtered { callgate, pid: pid.trim().to_owned() }
-    }
-}
-
-impl Drop for Filtered {
-    fn drop(&mut self) {
-        // `callgate` passes the signal on; killed by SIGKILL it would leave the process behind.
-        let kill = format!("kill -TERM {}", self.callgate.id());
-        let _ = Command::new("sh").args(["-c", &kill]).status();
-        let _ = self.callgate.wait();
-    }
-}
-
 #[test]
 fn what_json_prints_is_as_its_schema_says() {
     let scratch = Scratch::new();
@@ -191,10 +158,10 @@ fn what_json_prints_is_as_its_schema_says() {
     scratch.file("wide.json", r#"{ "defaultAction": "SCMP_ACT_ALLOW", "syscalls": [] }"#);
     scratch.file("web.yaml", "kind: Pod\nspec: { containers: [{ name: web }] }\n");
     let mut checked = vec!["dump".to_owned()];
-    let filtered = Filtered::start();
+    let filtered = Filtered::start(&[]);
     // Reading filters takes root.
     let dump: &[(&[&str], i32)] =
-        if is_root() { &[(&["dump", "--pid", &filtered.pid], 0)] } else { &[] };
+        if is_root() { &[(&["dump", "--pid", filtered.pid()], 0)] } else { &[] };
     let asked: &[(&[&str], i32)] = &[
         (&["caps"], 0),
         (&["check", "p.json"], 1),

@@ -3,11 +3,16 @@
 
 use std::{env, fs, path::PathBuf};
 
-use callgate_diagnostic::{Diagnostic, Severity, Span};
+use callgate_diagnostic::{Diagnostic, Severity, Span, Spanned};
 use callgate_policy::{
     Dialect, Policy,
     formats::{Reading, profile},
 };
+
+/// A value of no place.
+pub fn here<T>(value: T) -> Spanned<T> {
+    Spanned::new(value, Span::default())
+}
 
 /// Takes the marks «» out of a text and says where they stood.
 pub fn unmark(marked: &str) -> (String, Span) {
