@@ -1,6 +1,8 @@
 //! Gathers what is found, in bounded memory: a list of a cluster can hold a million of anything.
 
-use callgate_diagnostic::{Diagnostic, Severity};
+use std::collections::HashSet;
+
+use callgate_diagnostic::{Diagnostic, Severity, Span};
 
 /// The most findings of one severity that are kept. Each severity has its own share, so that
 /// warnings never push out an error.
@@ -10,6 +12,10 @@ const MOST: usize = 100;
 #[derive(Clone, Debug, Default)]
 pub struct Findings {
     shown: Vec<Diagnostic>,
+    /// The ids and places of those: most of a million findings are new at a glance.
+    known: HashSet<(&'static str, Option<Span>)>,
+    /// How many there are of each severity, and how many of them are not shown.
+    count: [usize; 3],
     hidden: [usize; 3],
     left_out: Vec<String>,
 }
@@ -22,14 +28,18 @@ impl Findings {
 
     /// Adds one, unless it is there already: aliases lead to one place many times.
     pub fn push(&mut self, finding: Diagnostic) {
-        let (severity, id) = (finding.severity, finding.id);
-        if self.left_out.iter().any(|left| left == id) || self.shown.contains(&finding) {
+        let key = (finding.id, finding.primary().map(|label| label.span));
+        let known = self.known.contains(&key) && self.shown.contains(&finding);
+        if known || self.left_out.iter().any(|left| left == finding.id) {
             return;
         }
-        if self.shown.iter().filter(|shown| shown.severity == severity).count() < MOST {
+        let severity = index(finding.severity);
+        self.count[severity] += 1;
+        if self.count[severity] <= MOST {
+            self.known.insert(key);
             self.shown.push(finding);
         } else {
-            self.hidden[index(severity)] += 1;
+            self.hidden[severity] += 1;
         }
     }
 
@@ -41,8 +51,7 @@ impl Findings {
 
     /// How many of a severity there are, kept or not.
     pub fn count(&self, severity: Severity) -> usize {
-        let shown = self.shown.iter().filter(|shown| shown.severity == severity).count();
-        shown + self.hidden[index(severity)]
+        self.count[index(severity)]
     }
 
     /// How many are not kept.

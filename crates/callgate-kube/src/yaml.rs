@@ -9,9 +9,9 @@
 //!   key or what is merged. Of a list of mappings the first counts.
 //! - A text that is JSON is read as JSON.
 //!
-//! It is stricter than Kubernetes in two points: a key that stands twice in a mapping is an error
-//! (`kubectl` takes the last without a word), and collections are nested [`MAX_DEPTH`] deep at
-//! most.
+//! It is stricter than Kubernetes in three points: a key that stands twice in a mapping is an error
+//! (`kubectl` takes the last without a word), lines in brackets and quotes are indented more than
+//! the key before them, as YAML asks, and collections are nested [`MAX_DEPTH`] deep at most.
 //!
 //! Documents are read one by one, so that a stream of many takes the memory of the largest. A tree
 //! is one flat list with sixteen bytes a value; an alias is a reference, and what all aliases of a

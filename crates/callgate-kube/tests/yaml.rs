@@ -152,6 +152,8 @@ fn what_is_no_yaml_is_refused_at_its_place() {
     }
     let tab = refused("a:\n\tb: c");
     assert!(tab.help.is_some_and(|help| help.contains("tabs")), "{}", tab.message);
+    let left = refused("a:\n  b: [\n  c ]");
+    assert!(left.help.is_some_and(|help| help.contains("indent")), "{}", left.message);
     let twice = refused("a: 1\nb: 2\na: 3");
     let places: Vec<(usize, usize)> =
         twice.labels.iter().map(|label| (label.span.start, label.span.end)).collect();

@@ -69,7 +69,13 @@ impl<'t> Events<'t> {
         }
         let tab = rest.starts_with('\t') || self.places.text()[..start].ends_with('\t');
         let refusal = syntax(error.info().to_owned(), span);
-        if tab { refusal.help("YAML is indented by spaces, never by tabs") } else { refusal }
+        if tab {
+            refusal.help("YAML is indented by spaces, never by tabs")
+        } else if error.info().contains("invalid indentation") {
+            refusal.help("indent the lines of a value more than its key, also in brackets")
+        } else {
+            refusal
+        }
     }
 }
 
