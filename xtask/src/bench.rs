@@ -10,7 +10,7 @@ use crate::cargo;
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 const USAGE: &str = "\
-usage: cargo xtask bench [--json] [--repeat N] [--write-docs]
+usage: cargo xtask bench [--json] [--repeat N] [--only WORD] [--write-docs]
 
 Builds callgate in the release profile and measures, beside Debian's libseccomp (libseccomp-dev and
 a C compiler): making the program of the Docker default profile, starting a command under it, the
@@ -19,6 +19,7 @@ look at a filter. The status is 1 when a target is not met.
 
   --json         the figures as JSON
   --repeat N     how often each contender is timed [default: 200]
+  --only WORD    only what has this in its name, as it is told while measuring: `--only recording`
   --write-docs   put the table into docs/benchmarks.md";
 
 /// Runs the verb; the value is whether every target was met.

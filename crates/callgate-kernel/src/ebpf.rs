@@ -50,6 +50,7 @@ mod assembler;
 mod btf;
 mod error;
 mod facts;
+mod idle;
 mod layout;
 mod map;
 mod maps;
@@ -66,5 +67,6 @@ pub use self::error::Error;
 pub use self::facts::{
     ArgumentValues, CallCount, CallResult, Event, Executable, ExecutableId, Losses, News,
 };
+pub use self::idle::Idle;
 pub use self::recorder::{Recorder, RecorderOptions, Results, Scope};
 pub use self::table::ArgumentTable;

@@ -1,19 +1,20 @@
 //! Recording by user notification: a filter asks about every call that is not known yet, and the
 //! answer is always that it runs. It takes no privilege.
 
+mod executables;
+
 use std::{
-    env,
     ffi::OsString,
-    fs, io,
+    io,
     io::Write,
     time::{Duration, Instant},
 };
 
 use callgate_bpf::Program;
-use callgate_kernel::{Answer, Launch, LaunchError, Notification, NotifiedFinished, has_sys_admin};
-use callgate_syscalls::Abi;
+use callgate_kernel::{Answer, Launch, LaunchError, NotifiedFinished, has_sys_admin};
 
-use crate::{Arguments, End, Observation, Phase, Recorder};
+use self::executables::Executables;
+use crate::{Arguments, End, Known, Observation, Phase, Recorder};
 
 /// What is to be watched.
 #[derive(Clone, Copy, Debug)]
@@ -39,7 +40,8 @@ pub struct Watched {
 const FLUSH: Duration = Duration::from_secs(1);
 
 /// Runs a command and records what its filter asks about, into `out` too as it becomes known;
-/// `seen` is told after each call. The filter is that of [`Known`](crate::Known), compiled. A recording that cannot be written stops no call.
+/// `seen` is told after each call. The filter is `known`, compiled. A recording that cannot be
+/// written stops no call.
 ///
 /// Where the caller has CAP_SYS_ADMIN the command keeps its privileges; else it gets
 /// no_new_privs, without which the kernel takes no filter: then setuid programs gain nothing.
@@ -49,7 +51,7 @@ const FLUSH: Duration = Duration::from_secs(1);
 /// The command was not started.
 pub fn record(
     watch: &Watch<'_>,
-    filter: &Program,
+    (known, filter): (&Known, &Program),
     recorder: &mut Recorder,
     out: &mut impl Write,
     mut seen: impl FnMut(&Recorder),
@@ -60,7 +62,7 @@ pub fn record(
     }
     let start = Instant::now();
     let mut flushed = start;
-    let mut names = Names::new();
+    let mut executables = Executables::new(known);
     let mut unwritten = recorder.flush(out).err();
     recorder.enter(Phase::StartUp);
     let finished = launch.run_notified(|call| {
@@ -68,7 +70,7 @@ pub fn record(
         if now >= watch.start_up {
             recorder.enter(Phase::Running);
         }
-        let executable = names.executable(call);
+        let executable = executables.of(call);
         if executable.is_none() && call.is_waiting() {
             recorder.lose("executables that could not be read", 1);
         }
@@ -101,37 +103,4 @@ pub fn record(
         unwritten = None;
     }
     Ok(Watched { finished, unwritten })
-}
-
-/// Whose calls they are.
-struct Names {
-    /// This program, which the child is until its first exec; none afterwards.
-    own: Option<String>,
-}
-
-impl Names {
-    fn new() -> Names {
-        Names { own: env::current_exe().ok().map(|path| path.to_string_lossy().into_owned()) }
-    }
-
-    /// The executed file of the process that calls; for the command's own start, the file that is
-    /// executed.
-    fn executable(&mut self, call: &Notification<'_>) -> Option<String> {
-        let link = fs::read_link(format!("/proc/{}/exe", call.thread()?)).ok()?;
-        let path = link.to_string_lossy().into_owned();
-        if !call.is_waiting() {
-            return None;
-        }
-        if self.own.as_ref() != Some(&path) {
-            self.own = None;
-            return Some(path);
-        }
-        const LONGEST: usize = 4096;
-        let execs = |abi: Abi| abi.number("execve") == Some(call.data().nr);
-        if !Abi::native().is_some_and(execs) {
-            return Some(path);
-        }
-        let text = call.read_string(call.data().args[0], LONGEST).ok();
-        Some(text.map_or(path, |text| String::from_utf8_lossy(&text.bytes).into_owned()))
-    }
 }

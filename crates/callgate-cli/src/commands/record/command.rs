@@ -175,10 +175,9 @@ fn notified(
         let mut recorder = Recorder::new(run_id(), info(args, Method::Notify, native));
         recorder.leave_unwatched(filter.unwatched.iter().copied());
         let mut live = Live::new(Method::Notify);
+        let filter = (&filter, compiled.program());
         let watched =
-            notify::record(&watch(args), compiled.program(), &mut recorder, &mut output, |r| {
-                live.show(r)
-            });
+            notify::record(&watch(args), filter, &mut recorder, &mut output, |r| live.show(r));
         live.end();
         let watched = match watched {
             Ok(watched) => watched,
