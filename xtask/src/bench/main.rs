@@ -2,28 +2,39 @@
 
 mod commands;
 mod counts;
+mod docker;
 mod docs;
+mod driver;
 mod evaluating;
+mod firecracker;
 mod folder;
 mod inputs;
 mod install;
+mod kafel;
+mod large;
 mod libseccomp;
 mod long;
 mod machine;
 mod making;
 mod notified;
+mod optimum;
+mod own;
 mod peak;
+mod peers;
 mod proof;
 mod recording;
 mod report;
 mod start;
 mod subject;
 mod timing;
+mod words;
 
 use std::{error::Error, process::ExitCode};
 
 use crate::{
-    libseccomp::{Library, Peer},
+    driver::{Driver, Peer},
+    libseccomp::LEVELS,
+    peers::Peers,
     report::Report,
     subject::Subject,
 };
@@ -97,22 +108,24 @@ fn measure(options: &Options) -> Result<bool> {
     report.fact("pinned to", core.map_or("no core".to_owned(), |core| format!("core {core}")));
 
     let subject = Subject::new()?;
-    let mut library = match Library::start(&subject) {
-        Ok(library) => Some(library),
-        Err(why) => {
-            report.missing(format!("libseccomp: {why}"));
-            None
-        }
+    let contenders = Peers::find(&mut report);
+    let mut library = match contenders.library() {
+        Some(library) => Some(library.with(&subject.rules_for_libseccomp())?),
+        None => None,
     };
-    let peers: Vec<Peer> = match &mut library {
-        Some(library) => {
-            report.fact("peer", library.description());
-            library.peers()?
+    let mut peers: Vec<Peer> = Vec::new();
+    if let Some(library) = &mut library {
+        let (version, rules) = (library.version(), library.rules());
+        let unknown = library.unknown().len();
+        let what =
+            format!("libseccomp {version}, {rules} rules, of which it does not know {unknown}");
+        report.fact("peer", what);
+        for level in LEVELS {
+            peers.push(library.peer(level, &libseccomp::name(level))?);
         }
-        None => Vec::new(),
-    };
+    }
 
-    let unknown = library.as_ref().map_or(&[][..], Library::unknown);
+    let unknown = library.as_ref().map_or(&[][..], Driver::unknown);
     let alike = subject.alike(unknown, &peers)?;
     if !alike.lacking.is_empty() {
         report.fact("peer lacks", alike.lacking.join(", "));
@@ -121,6 +134,16 @@ fn measure(options: &Options) -> Result<bool> {
     let repeat = options.repeat;
     if options.wants("the program") {
         report.add(counts::measure(&subject, &alike, &peers));
+    }
+    if options.wants("the program for x86_64") {
+        let section = docker::measure(&subject, &contenders, &mut report, repeat)?;
+        report.add(section);
+    }
+    if options.wants("Firecracker's filters") {
+        report.try_add("Firecracker's filters", firecracker::measure(&contenders));
+    }
+    if options.wants("very many rules") {
+        report.add(large::measure(&contenders, repeat)?);
     }
     if options.wants("making it") {
         report.add(making::measure(&subject, library.as_mut(), repeat)?);
