@@ -19,6 +19,9 @@ use crate::{
 /// How many times as long a run takes at most that has nothing to ask.
 const LIMIT: f64 = 1.05;
 
+/// Each takes seconds.
+const FIRST_RUNS: usize = 3;
+
 /// # Errors
 ///
 /// When nothing can be recorded here, or a command does not end well.
@@ -42,11 +45,13 @@ pub fn measure(repeat: usize) -> Result<Section> {
         run
     };
     let [mut alone, mut filtered, mut first, mut later] = [(); 4].map(|()| Samples::default());
-    for _ in 0..repeat.div_ceil(20).max(3) {
-        alone.add(ended(Command::new(FIND[0]).args(&FIND[1..]), 0)?);
-        filtered.add(ended(&mut allowed(), 0)?);
+    for _ in 0..FIRST_RUNS {
         remove(&recording)?;
         first.add(ended(&mut record(), 0)?);
+    }
+    for _ in 0..repeat.div_ceil(10).max(3) {
+        alone.add(ended(Command::new(FIND[0]).args(&FIND[1..]), 0)?);
+        filtered.add(ended(&mut allowed(), 0)?);
         later.add(ended(&mut record(), 0)?);
     }
     let mut section = Section::new("Recording by notification: the whole process");

@@ -58,7 +58,7 @@ pub fn measure(repeat: usize) -> Result<Section> {
     let loops = [own.to_owned(), OPTION.to_owned(), CALLS.to_string()];
     let find = FIND.map(str::to_owned);
     // Both take a good part of a second.
-    let repeat = repeat.div_ceil(20).max(3);
+    let repeat = repeat.div_ceil(10).max(3);
     let mut section = Section::new("Recording by eBPF");
     let table = arguments();
     let calls = u64::try_from(CALLS)?;
