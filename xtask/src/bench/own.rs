@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, env, fs, path::PathBuf};
 
 use callgate_bpf::Program;
+use callgate_compile::{Goal, Options, Weights, compile_with};
 use callgate_policy::Ruleset;
 
 use crate::Result;
@@ -18,7 +19,6 @@ pub enum Good<'a> {
     /// Every call that the rules name counts alike.
     Uniform,
     /// Calls count as often as they are made.
-    #[expect(dead_code, reason = "the compiler is not told as yet")]
     Often(&'a Frequencies),
     /// Few instructions.
     Short,
@@ -30,9 +30,17 @@ pub enum Good<'a> {
 ///
 /// Those of the compiler.
 pub fn compile(ruleset: &Ruleset, good: Good<'_>) -> Result<Program> {
-    // The compiler has one way as yet.
-    let (Good::Default | Good::Uniform | Good::Often(_) | Good::Short) = good;
-    Ok(callgate_compile::compile(ruleset)?.into_program())
+    let mut options = Options::default();
+    match good {
+        Good::Default => {}
+        Good::Uniform => options.weights = Weights::uniform(),
+        Good::Often(often) => {
+            options.weights =
+                Weights::counted(often.iter().map(|(name, &count)| (name.clone(), count)));
+        }
+        Good::Short => options.goal = Goal::Size,
+    }
+    Ok(compile_with(ruleset, &options)?.into_program())
 }
 
 /// A file of the folder that the tests take data from.
