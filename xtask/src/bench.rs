@@ -1,4 +1,4 @@
-//! `cargo xtask bench`: what a filter costs, beside libseccomp, in one run.
+//! `cargo xtask bench`: what a filter costs, beside those of other compilers, in one run.
 //!
 //! The measuring is an example of this package (`src/bench/main.rs`), since it needs the crates
 //! that it measures, in the release profile.
@@ -10,15 +10,17 @@ use crate::cargo;
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 const USAGE: &str = "\
-usage: cargo xtask bench [--json] [--repeat N] [--write-docs]
+usage: cargo xtask bench [--json] [--repeat N] [--only WORD] [--write-docs]
 
-Builds callgate in the release profile and measures, beside Debian's libseccomp (libseccomp-dev and
-a C compiler): making the program of the Docker default profile, starting a command under it, the
-program itself, loading it, and the proof; and by itself: evaluating calls, and the commands that
-look at a filter. The status is 1 when a target is not met.
+Builds callgate in the release profile and measures, beside other compilers (libseccomp, seccompiler
+and Kafel, where they are to be had): the programs of the Docker default profile and of Firecracker,
+making and loading them, very many rules, and the proof; and by itself: starting a command, what
+recording costs, evaluating calls, and the commands that look at a filter. The status is 1 when a
+target is not met. docs/benchmarks.md says what is measured and what it needs.
 
   --json         the figures as JSON
   --repeat N     how often each contender is timed [default: 200]
+  --only WORD    only what has this in its name, as it is told while measuring: `--only recording`
   --write-docs   put the table into docs/benchmarks.md";
 
 /// Runs the verb; the value is whether every target was met.

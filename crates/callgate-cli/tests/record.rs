@@ -108,6 +108,23 @@ fn with_args_known_calls_are_asked_about_when_their_arguments_are_new() {
 }
 
 #[test]
+fn what_a_thread_executes_takes_the_place_of_its_process() {
+    if !tool_for("python3", "python3", "an exec by a thread, which gets its process's number") {
+        return;
+    }
+    let scratch = Scratch::new();
+    let script = "import os, threading\n\
+                  run = lambda: os.execvp('mkdir', ['mkdir', 'new'])\n\
+                  threading.Thread(target=run).start()\n\
+                  while True: os.getppid()";
+    let outcome = recorder(&scratch, &["-o", "a.rec", "--", "python3", "-c", script]);
+    assert_eq!(outcome.status, 0, "{}", outcome.stderr);
+    let by_mkdir = called(&scratch, "a.rec", "/mkdir");
+    assert!(by_mkdir.contains("mkdir") && by_mkdir.contains("exit_group"), "{by_mkdir:?}");
+    assert!(!by_mkdir.contains("getppid"), "{by_mkdir:?}");
+}
+
+#[test]
 fn an_ordinary_user_records_too() {
     let scratch = Scratch::new();
     let outcome = scratch

@@ -52,6 +52,7 @@ mod btf;
 mod decode;
 mod error;
 mod facts;
+mod idle;
 mod layout;
 mod map;
 mod maps;
@@ -68,5 +69,6 @@ pub use self::error::Error;
 pub use self::facts::{
     ArgumentValues, CallCount, CallResult, Event, Executable, ExecutableId, Losses, News, Refused,
 };
+pub use self::idle::Idle;
 pub use self::recorder::{Recorder, RecorderOptions, Results, Scope};
 pub use self::table::ArgumentTable;

@@ -53,6 +53,14 @@ impl Listener {
         Ok(Listener { fd, sizes: Sizes::of_kernel()? })
     }
 
+    /// Says that calls are answered at once, by the thread that waits for them: then who calls and
+    /// who answers wake each other on the processor where they are, and none has to be roused from
+    /// sleep. Whether the kernel can do that (Linux 6.6); all else is as before.
+    #[doc(alias = "SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP")]
+    pub fn answers_at_once(&self) -> bool {
+        calls::wake_here(self.fd.as_fd()).is_ok()
+    }
+
     /// Waits for a call, so long at most; without end for `None`. A signal ends it early, with
     /// [`Ready::Nothing`].
     ///

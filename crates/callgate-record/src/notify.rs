@@ -1,9 +1,10 @@
 //! Recording by user notification: a filter asks about every call that is not known yet, and the
 //! answer is always that it runs. It takes no privilege.
 
+mod executables;
+
 use std::{
     collections::BTreeSet,
-    env,
     ffi::OsString,
     fs, io,
     io::Write,
@@ -12,13 +13,12 @@ use std::{
 };
 
 use callgate_bpf::Program;
-use callgate_kernel::{
-    Answer, Launch, LaunchError, Notification, NotifiedFinished, has_sys_admin, no_new_privs,
-};
-use callgate_syscalls::{Abi, abi_of};
+use callgate_kernel::{Answer, Launch, LaunchError, NotifiedFinished, has_sys_admin, no_new_privs};
+use callgate_syscalls::abi_of;
 use rustix::fs::getxattr;
 
-use crate::{Arguments, Call, End, Marker, Observation, Phase, Recorder, marker::Ahead};
+use self::executables::Executables;
+use crate::{Arguments, Call, End, Known, Marker, Observation, Phase, Recorder, marker::Ahead};
 
 /// What is to be watched.
 #[derive(Clone, Copy, Debug)]
@@ -47,7 +47,8 @@ const FLUSH: Duration = Duration::from_secs(1);
 
 /// Runs a command and records what its filter asks about, into `out` too as it becomes known;
 /// `seen` is told after each call, and `left` called when the command has ended and has left others
-/// running, which are recorded to their end. The filter is that of [`Known`](crate::Known), compiled. A recording that cannot be written stops no call.
+/// running, which are recorded to their end. The filter is `known`, compiled. A recording that
+/// cannot be written stops no call.
 ///
 /// Where the caller has CAP_SYS_ADMIN the command keeps its privileges; else it gets
 /// no_new_privs, without which the kernel takes no filter: then setuid programs gain nothing, and
@@ -58,7 +59,7 @@ const FLUSH: Duration = Duration::from_secs(1);
 /// The command was not started.
 pub fn record(
     watch: &Watch<'_>,
-    filter: &Program,
+    (known, filter): (&Known, &Program),
     recorder: &mut Recorder,
     out: &mut impl Write,
     mut seen: impl FnMut(&Recorder),
@@ -71,7 +72,7 @@ pub fn record(
     let mut unraised = Unraised::new();
     let start = Instant::now();
     let mut flushed = start;
-    let mut names = Names::new();
+    let mut executables = Executables::new(known);
     let mut unwritten = recorder.flush(out).err();
     let mut ahead = Ahead::new(watch.markers);
     let mut phase = Phase::StartUp;
@@ -81,7 +82,7 @@ pub fn record(
             phase = Phase::Running;
         }
         recorder.enter(phase.clone());
-        let executable = names.executable(call);
+        let executable = executables.of(call);
         if executable.is_none() && call.is_waiting() {
             recorder.lose("executables that could not be read", 1);
         }
@@ -154,38 +155,5 @@ impl Unraised {
         let Ok(file) = fs::metadata(&path) else { return false };
         self.seen.insert((file.dev(), file.ino()))
             && (file.mode() & RAISING != 0 || getxattr(&path, CAPABILITIES, &mut [0u8; 64]).is_ok())
-    }
-}
-
-/// Whose calls they are.
-struct Names {
-    /// This program, which the child is until its first exec; none afterwards.
-    own: Option<String>,
-}
-
-impl Names {
-    fn new() -> Names {
-        Names { own: env::current_exe().ok().map(|path| path.to_string_lossy().into_owned()) }
-    }
-
-    /// The executed file of the process that calls; for the command's own start, the file that is
-    /// executed.
-    fn executable(&mut self, call: &Notification<'_>) -> Option<String> {
-        let link = fs::read_link(format!("/proc/{}/exe", call.thread()?)).ok()?;
-        let path = link.to_string_lossy().into_owned();
-        if !call.is_waiting() {
-            return None;
-        }
-        if self.own.as_ref() != Some(&path) {
-            self.own = None;
-            return Some(path);
-        }
-        const LONGEST: usize = 4096;
-        let execs = |abi: Abi| abi.number("execve") == Some(call.data().nr);
-        if !Abi::native().is_some_and(execs) {
-            return Some(path);
-        }
-        let text = call.read_string(call.data().args[0], LONGEST).ok();
-        Some(text.map_or(path, |text| String::from_utf8_lossy(&text.bytes).into_owned()))
     }
 }

@@ -4,8 +4,8 @@ use callgate_bpf::{Action, Program, SeccompData, ShiftRule};
 use callgate_verdict::Manager;
 
 use crate::{
+    driver::Peer,
     inputs::{self, Calls},
-    libseccomp::Peer,
     report::{Quantity, Row, Section, float},
     subject::{Alike, Subject},
 };
@@ -111,7 +111,8 @@ fn compare(
     }
 }
 
-fn executed(program: &Program, data: &SeccompData) -> usize {
+/// How many instructions a call takes.
+pub fn executed(program: &Program, data: &SeccompData) -> usize {
     let words = data.words(program.layout().byte_order);
     program.run_traced(&words, ShiftRule::of_kernel(data.arch)).path.len()
 }
@@ -121,7 +122,8 @@ fn answer(program: &Program, data: &SeccompData) -> Action {
     program.run(&words, ShiftRule::of_kernel(data.arch)).action()
 }
 
-fn mean(counts: impl Iterator<Item = usize>) -> Quantity {
+/// Their mean, 0 of none.
+pub fn mean(counts: impl Iterator<Item = usize>) -> Quantity {
     let counts: Vec<usize> = counts.collect();
     Quantity::Mean(float(counts.iter().sum()) / float(counts.len().max(1)))
 }

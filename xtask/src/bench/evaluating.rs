@@ -6,9 +6,9 @@ use callgate_bpf::{ByteOrder, MAX_INSTRUCTIONS, Program, ShiftRule};
 
 use crate::{
     Result,
+    driver::Peer,
     folder::Folder,
     inputs::{self, Calls},
-    libseccomp::Peer,
     long::{self, Shape},
     report::{Quantity, Row, Section, float},
     start::{callgate, command, ended},

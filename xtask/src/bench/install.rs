@@ -7,11 +7,15 @@ use callgate_kernel::{LoadOptions, load};
 
 use crate::{
     Result,
-    libseccomp::Peer,
-    report::{Row, Section},
+    driver::Peer,
+    libseccomp,
+    report::{Quantity, Row, Section},
     subject::{Alike, Subject},
     timing::{Samples, time},
 };
+
+/// How much of the time that libseccomp's tree takes a load may take.
+const LIMIT: f64 = 0.3;
 
 /// # Errors
 ///
@@ -31,9 +35,16 @@ pub fn measure(subject: &Subject, alike: &Alike, peers: &[Peer], repeat: usize) 
 
     let mut section = Section::new("Loading it: seccomp(2)");
     let own = contenders[0].2.minimum().as_secs_f64();
-    for (index, (name, _, samples)) in contenders.into_iter().enumerate() {
-        let row = Row::times(name, &samples);
+    for (index, (name, _, samples)) in contenders.iter().enumerate() {
+        let row = Row::times(name.as_str(), samples);
         section.add(if index == 0 { row } else { row.against(own) });
+    }
+    if let Some((_, _, tree)) = contenders.iter().find(|(name, ..)| *name == libseccomp::name(2)) {
+        let ratio = own / tree.minimum().as_secs_f64();
+        section.add(
+            Row::new("callgate to libseccomp's tree", Quantity::Ratio(ratio))
+                .target(&format!("at most {LIMIT}"), ratio <= LIMIT),
+        );
     }
     Ok(section)
 }

@@ -4,7 +4,7 @@
  * Standard input, one command a line:
  *   default ACTION            action of calls that no rule takes, as the kernel's word
  *   arch NAME                 an ABI, in libseccomp's lower-case name
- *   rule NAME ACTION [INDEX OP A B]...
+ *   rule NAME ACTION [INDEX OP A B]...   NAME may be a number where there is one ABI
  *   check                     answers `version X.Y.Z`, a line `unknown NAME` for each system call
  *                             that this library has no number for, and `checked`
  *   build LEVEL               builds at CTL_OPTIMIZE LEVEL: `built ADD_NS EXPORT_NS`
@@ -77,6 +77,14 @@ static void read_rule(char *text)
     rule_count++;
 }
 
+/* The library's number for what a rule names; __NR_SCMP_ERROR for what it does not know. */
+static int number_of(const struct rule *rule)
+{
+    if (rule->name[0] >= '0' && rule->name[0] <= '9')
+        return atoi(rule->name);
+    return seccomp_syscall_resolve_name(rule->name);
+}
+
 /* What a container runtime does for one container, up to the program in memory. */
 static void build(unsigned level, int file)
 {
@@ -91,7 +99,7 @@ static void build(unsigned level, int file)
             must(arches[i], seccomp_arch_add(filter, token));
     }
     for (unsigned i = 0; i < rule_count; i++) {
-        int number = seccomp_syscall_resolve_name(rules[i].name);
+        int number = number_of(&rules[i]);
         if (number == __NR_SCMP_ERROR)
             continue;
         must(rules[i].name, seccomp_rule_add_array(filter, rules[i].action, number,
@@ -109,7 +117,7 @@ static void check(void)
     const struct scmp_version *version = seccomp_version();
     printf("version %u.%u.%u\n", version->major, version->minor, version->micro);
     for (unsigned i = 0; i < rule_count; i++)
-        if (seccomp_syscall_resolve_name(rules[i].name) == __NR_SCMP_ERROR)
+        if (number_of(&rules[i]) == __NR_SCMP_ERROR)
             printf("unknown %s\n", rules[i].name);
     puts("checked");
 }

@@ -2,27 +2,39 @@
 
 mod commands;
 mod counts;
+mod docker;
 mod docs;
+mod driver;
 mod evaluating;
+mod firecracker;
 mod folder;
 mod inputs;
 mod install;
+mod kafel;
+mod large;
 mod libseccomp;
 mod long;
 mod machine;
 mod making;
+mod notified;
+mod optimum;
+mod own;
 mod peak;
+mod peers;
 mod proof;
 mod recording;
 mod report;
 mod start;
 mod subject;
 mod timing;
+mod words;
 
 use std::{error::Error, process::ExitCode};
 
 use crate::{
-    libseccomp::{Library, Peer},
+    driver::{Driver, Peer},
+    libseccomp::LEVELS,
+    peers::Peers,
     report::Report,
     subject::Subject,
 };
@@ -36,6 +48,19 @@ struct Options {
     json: bool,
     repeat: usize,
     write_docs: bool,
+    /// Part of the name of the sections that are wanted.
+    only: Option<String>,
+}
+
+impl Options {
+    /// Whether to measure this; then says that it is done now.
+    fn wants(&self, what: &str) -> bool {
+        let wants = self.only.as_ref().is_none_or(|only| what.contains(only.as_str()));
+        if wants {
+            eprintln!("measuring: {what}");
+        }
+        wants
+    }
 }
 
 fn main() -> ExitCode {
@@ -56,7 +81,7 @@ fn main() -> ExitCode {
 }
 
 fn options(args: &[String]) -> Result<Options> {
-    let mut options = Options { json: false, repeat: 200, write_docs: false };
+    let mut options = Options { json: false, repeat: 200, write_docs: false, only: None };
     let mut args = args.iter();
     while let Some(arg) = args.next() {
         match arg.as_str() {
@@ -66,8 +91,12 @@ fn options(args: &[String]) -> Result<Options> {
                 let count = args.next().ok_or("--repeat needs a number")?;
                 options.repeat = count.parse::<usize>()?.max(1);
             }
+            "--only" => options.only = Some(args.next().ok_or("--only needs a word")?.clone()),
             other => return Err(format!("unknown option {other}").into()),
         }
+    }
+    if options.write_docs && options.only.is_some() {
+        return Err("--write-docs takes all figures of one run, so no --only".into());
     }
     Ok(options)
 }
@@ -79,43 +108,67 @@ fn measure(options: &Options) -> Result<bool> {
     report.fact("pinned to", core.map_or("no core".to_owned(), |core| format!("core {core}")));
 
     let subject = Subject::new()?;
-    let mut library = match Library::start(&subject) {
-        Ok(library) => Some(library),
-        Err(why) => {
-            report.missing(format!("libseccomp: {why}"));
-            None
-        }
+    let contenders = Peers::find(&mut report);
+    let mut library = match contenders.library() {
+        Some(library) => Some(library.with(&subject.rules_for_libseccomp())?),
+        None => None,
     };
-    let peers: Vec<Peer> = match &mut library {
-        Some(library) => {
-            report.fact("peer", library.description());
-            library.peers()?
+    let mut peers: Vec<Peer> = Vec::new();
+    if let Some(library) = &mut library {
+        let (version, rules) = (library.version(), library.rules());
+        let unknown = library.unknown().len();
+        let what =
+            format!("libseccomp {version}, {rules} rules, of which it does not know {unknown}");
+        report.fact("peer", what);
+        for level in LEVELS {
+            peers.push(library.peer(level, &libseccomp::name(level))?);
         }
-        None => Vec::new(),
-    };
+    }
 
-    let unknown = library.as_ref().map_or(&[][..], Library::unknown);
+    let unknown = library.as_ref().map_or(&[][..], Driver::unknown);
     let alike = subject.alike(unknown, &peers)?;
     if !alike.lacking.is_empty() {
         report.fact("peer lacks", alike.lacking.join(", "));
     }
 
-    progress("the program");
-    report.add(counts::measure(&subject, &alike, &peers));
-    progress("making it");
-    report.add(making::measure(&subject, library.as_mut(), options.repeat)?);
-    progress("loading it");
-    report.try_add("loading", install::measure(&subject, &alike, &peers, options.repeat));
-    progress("starting a command");
-    report.try_add("callgate run", start::measure(2 * options.repeat));
-    progress("recording");
-    report.try_add("recording by eBPF", recording::measure(options.repeat));
-    progress("the proof");
-    report.add(proof::measure(&subject, &alike, &peers, options.repeat)?);
-    progress("evaluating calls");
-    report.add(evaluating::measure(&subject, &alike, &peers, options.repeat)?);
-    progress("looking at a filter");
-    report.try_add("looking at a filter", commands::measure(options.repeat));
+    let repeat = options.repeat;
+    if options.wants("the program") {
+        report.add(counts::measure(&subject, &alike, &peers));
+    }
+    if options.wants("the program for x86_64") {
+        let section = docker::measure(&subject, &contenders, &mut report, repeat)?;
+        report.add(section);
+    }
+    if options.wants("Firecracker's filters") {
+        report.try_add("Firecracker's filters", firecracker::measure(&contenders));
+    }
+    if options.wants("very many rules") {
+        report.add(large::measure(&contenders, repeat)?);
+    }
+    if options.wants("making it") {
+        report.add(making::measure(&subject, library.as_mut(), repeat)?);
+    }
+    if options.wants("loading it") {
+        report.try_add("loading", install::measure(&subject, &alike, &peers, repeat));
+    }
+    if options.wants("starting a command") {
+        report.try_add("callgate run", start::measure(2 * repeat));
+    }
+    if options.wants("recording by eBPF") {
+        report.try_add("recording by eBPF", recording::measure(repeat));
+    }
+    if options.wants("recording by notification") {
+        report.try_add("recording by notification", notified::measure(repeat));
+    }
+    if options.wants("the proof") {
+        report.add(proof::measure(&subject, &alike, &peers, repeat)?);
+    }
+    if options.wants("evaluating calls") {
+        report.add(evaluating::measure(&subject, &alike, &peers, repeat)?);
+    }
+    if options.wants("looking at a filter") {
+        report.try_add("looking at a filter", commands::measure(repeat));
+    }
 
     if options.json {
         println!("{}", report.json());
@@ -126,8 +179,4 @@ fn measure(options: &Options) -> Result<bool> {
         docs::write(&report.text())?;
     }
     Ok(report.all_met())
-}
-
-fn progress(what: &str) {
-    eprintln!("measuring: {what}");
 }

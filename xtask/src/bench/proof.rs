@@ -7,7 +7,7 @@ use callgate_verdict::{Diagram, Manager, TooComplex};
 
 use crate::{
     Result,
-    libseccomp::Peer,
+    driver::Peer,
     long::{self, Shape},
     peak::{self, Task},
     report::{Quantity, Row, Section},

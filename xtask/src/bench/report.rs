@@ -43,6 +43,8 @@ pub enum Quantity {
     Bytes(usize),
     /// How many a second.
     Rate(f64),
+    /// How many times as much as something else.
+    Ratio(f64),
     /// Whether it is so.
     Answer(bool),
     /// No answer, and why.
@@ -208,9 +210,10 @@ impl Quantity {
         match self {
             Quantity::Time(time) => Some(time.as_secs_f64()),
             Quantity::Count(count) | Quantity::Bytes(count) => Some(float(*count)),
-            Quantity::Mean(number) | Quantity::Rate(number) | Quantity::Nanoseconds(number) => {
-                Some(*number)
-            }
+            Quantity::Mean(number)
+            | Quantity::Rate(number)
+            | Quantity::Ratio(number)
+            | Quantity::Nanoseconds(number) => Some(*number),
             Quantity::Answer(_) | Quantity::None(_) => None,
         }
     }
@@ -222,6 +225,7 @@ impl Quantity {
             Quantity::Count(_) | Quantity::Mean(_) => "count",
             Quantity::Bytes(_) => "bytes",
             Quantity::Rate(_) => "per second",
+            Quantity::Ratio(_) => "times",
             Quantity::Answer(_) => "yes or no",
             Quantity::None(_) => "none",
         }
@@ -253,6 +257,7 @@ impl Quantity {
             Quantity::Mean(mean) => format!("{mean:.1}"),
             Quantity::Bytes(bytes) => format!("{:.1} MB", float(*bytes) / 1e6),
             Quantity::Rate(rate) => format!("{:.1} M/s", rate / 1e6),
+            Quantity::Ratio(times) => format!("{times:.3}"),
             Quantity::Answer(true) => "yes".to_owned(),
             Quantity::Answer(false) => "no".to_owned(),
             Quantity::None(why) => why.clone(),

@@ -1,15 +1,13 @@
 //! What is measured: the Docker default profile, for x86_64 with x86 and x32.
 
-use std::fmt::Write;
-
 use callgate_bpf::{Program, ShiftRule, SyscallNr};
 use callgate_policy::{
-    Comparison, Dialect, NewerCalls, Policy, Ruleset, Target, Test, builtin, formats::profile,
+    Comparison, Dialect, NewerCalls, Policy, Ruleset, Target, builtin, formats::profile,
 };
 use callgate_syscalls::{Abi, CapabilitySet, KernelVersion};
 use callgate_verdict::Manager;
 
-use crate::{Result, libseccomp::Peer};
+use crate::{Result, driver::Peer, words::Words};
 
 /// The profile and what Callgate makes of it.
 pub struct Subject {
@@ -86,20 +84,31 @@ impl Subject {
     /// that applies and has another action than the default. In the driver's words.
     pub fn rules_for_libseccomp(&self) -> String {
         let policy = self.policy.flatten(&self.target);
-        let mut text = format!("default {:x}\n", policy.default.value.raw().0);
-        for table in &self.ruleset.abis {
-            let _ = writeln!(text, "arch {}", table.abi.name());
-        }
-        let entries = policy.entries.iter();
-        for entry in entries.filter(|entry| entry.action.value != policy.default.value) {
-            let comparisons: String =
-                entry.comparisons.iter().map(|c| comparison(&c.value)).collect();
+        let abis = self.ruleset.abis.iter().map(|table| table.abi);
+        let mut words = Words::new(policy.default.value, abis);
+        for entry in &policy.entries {
+            let comparisons: Vec<Comparison> = entry.comparisons.iter().map(|c| c.value).collect();
             for name in &entry.names {
-                let action = entry.action.value.raw().0;
-                let _ = writeln!(text, "rule {} {action:x}{comparisons}", name.value);
+                words.rule(&name.value, entry.action.value, &comparisons);
             }
         }
-        text
+        words.into_text()
+    }
+
+    /// The rules of x86_64 alone, with no answer of their own for newer calls; x32's calls, as all
+    /// of other architectures, are none of the profile's.
+    ///
+    /// # Errors
+    ///
+    /// As [`Subject::new`].
+    pub fn x86_64_alone(&self) -> Result<Ruleset> {
+        let target = Target {
+            abis: Some(vec![Abi::X86_64]),
+            newer: NewerCalls::Default,
+            ..self.target.clone()
+        };
+        let ruleset = self.policy.resolve(&target).ruleset;
+        Ok(ruleset.ok_or("docker-default cannot be resolved")?)
     }
 }
 
@@ -119,18 +128,4 @@ fn number_lacking(alike: &Alike, program: &Program) -> Result<Option<(Abi, Sysca
     let Some(table) = alike.ruleset.table(&data) else { return Ok(None) };
     let by_default = manager.decide(program, &data).action() == table.default;
     Ok((by_default && table.rules.contains_key(&data.nr)).then_some((table.abi, data.nr)))
-}
-
-/// Index, `enum scmp_compare` of `seccomp.h`, and its two data.
-fn comparison(comparison: &Comparison) -> String {
-    let (op, a, b) = match comparison.test {
-        Test::Ne(value) => (1, value, 0),
-        Test::Lt(value) => (2, value, 0),
-        Test::Le(value) => (3, value, 0),
-        Test::Eq(value) => (4, value, 0),
-        Test::Ge(value) => (5, value, 0),
-        Test::Gt(value) => (6, value, 0),
-        Test::MaskedEq { mask, value } => (7, mask, value),
-    };
-    format!(" {} {op} {a:x} {b:x}", comparison.arg.get())
 }

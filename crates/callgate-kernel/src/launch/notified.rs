@@ -71,6 +71,10 @@ impl Launch {
         }
         let started = self.start(false)?;
         let listener = started.listener()?;
+        if let Some(listener) = &listener {
+            // Older kernels can do without.
+            let _: bool = listener.answers_at_once();
+        }
         started.serve(listener.as_ref(), &mut notified)
     }
 }
@@ -109,20 +113,21 @@ impl Started {
         let mut command = None;
         let mut open = listener;
         while command.is_none() || open.is_some() {
+            let ends = end.as_ref().filter(|_| command.is_none()).map(AsFd::as_fd);
             let mut wake: Vec<BorrowedFd<'_>> = open.iter().map(|open| open.as_fd()).collect();
-            if command.is_none() {
-                wake.extend(end.iter().map(AsFd::as_fd));
-            }
+            wake.extend(ends);
             // A listener tells of calls alone: without a descriptor for the child's end, look often.
             if command.is_none() && end.is_none() {
                 wake.clear();
             }
             let has_ended = command.is_some();
             let step = || -> Result<Option<Step>, Errno> {
-                if let Some(open) = open
-                    && serve_waiting(open, notified)? == Ready::Ended
-                {
-                    return Ok(Some(Step::Silent));
+                if let Some(open) = open {
+                    match open.wait(Some(Duration::ZERO))? {
+                        Ready::Ended => return Ok(Some(Step::Silent)),
+                        Ready::Call => self.serve_calls(open, ends, notified)?,
+                        Ready::Nothing => {}
+                    }
                 }
                 if has_ended {
                     return Ok(self.foreground.asked_to_end().then_some(Step::Leave));
@@ -157,6 +162,22 @@ impl Started {
         }
     }
 
+    /// Answers what waits, and what comes as long as nothing else does: a call takes three system
+    /// calls here, and not the dozen with which all is looked at.
+    fn serve_calls(
+        &self,
+        listener: &Listener,
+        ends: Option<BorrowedFd<'_>>,
+        notified: &mut impl FnMut(&Notification<'_>) -> Answer,
+    ) -> Result<(), Errno> {
+        loop {
+            serve_call(listener, notified)?;
+            if !self.foreground.comes_alone(listener.as_fd(), ends)? {
+                return Ok(());
+            }
+        }
+    }
+
     fn wait_failed(&self, errno: Errno) -> LaunchError {
         LaunchError::new(Kind::Wait(self.pid, errno))
     }
@@ -171,27 +192,19 @@ enum Step {
     Leave,
 }
 
-/// Answers what waits now.
-fn serve_waiting(
+/// Answers one call, which waits.
+fn serve_call(
     listener: &Listener,
     notified: &mut impl FnMut(&Notification<'_>) -> Answer,
-) -> Result<Ready, Errno> {
-    /// Then signals, and the command's end, are looked at.
-    const AT_ONCE: usize = 64;
-    for _ in 0..AT_ONCE {
-        match listener.wait(Some(Duration::ZERO))? {
-            Ready::Call => {}
-            other => return Ok(other),
-        }
-        let notification = match listener.receive() {
-            Ok(Some(notification)) => notification,
-            Ok(None) | Err(Errno(libc::EINTR)) => continue,
-            Err(errno) => return Err(errno),
-        };
-        let answer = notified(&notification);
-        if notification.answer(answer).is_err() {
-            notification.answer(Answer::Errno(Errno(libc::ENOSYS)))?;
-        }
+) -> Result<(), Errno> {
+    let notification = match listener.receive() {
+        Ok(Some(notification)) => notification,
+        Ok(None) | Err(Errno(libc::EINTR)) => return Ok(()),
+        Err(errno) => return Err(errno),
+    };
+    let answer = notified(&notification);
+    if notification.answer(answer).is_err() {
+        notification.answer(Answer::Errno(Errno(libc::ENOSYS)))?;
     }
-    Ok(Ready::Call)
+    Ok(())
 }

@@ -123,6 +123,25 @@ impl Foreground {
         }
     }
 
+    /// Waits until there is something at `one` or at another descriptor, or a signal; a tenth of a
+    /// second at most. Whether there is something to read at `one`, and nothing else.
+    pub(super) fn comes_alone(
+        &self,
+        one: BorrowedFd<'_>,
+        other: Option<BorrowedFd<'_>>,
+    ) -> Result<bool, Errno> {
+        let pause = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
+        let fds = [one, self.signals.as_fd(), other.unwrap_or(one)];
+        let mut fds = fds.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN));
+        // The last one only where there is another.
+        let fds = &mut fds[..if other.is_some() { 3 } else { 2 }];
+        match poll(fds, Some(&pause)) {
+            Ok(1) => Ok(fds[0].revents() == PollFlags::IN),
+            Ok(_) | Err(rustix::io::Errno::INTR) => Ok(false),
+            Err(errno) => Err(errno.into()),
+        }
+    }
+
     /// Whether a signal has come that asks a program to end, from the terminal or a process.
     pub(super) fn asked_to_end(&self) -> bool {
         self.asked_to_end.load(Ordering::Relaxed)

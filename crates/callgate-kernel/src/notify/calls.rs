@@ -16,6 +16,9 @@ use super::Answer;
 use crate::errno::Errno;
 use crate::sys;
 
+/// SECCOMP_IOC_MAGIC, `!`.
+const MAGIC: u32 = 0x21;
+
 /// In words of 8 bytes; never less than the structures that this file knows.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Sizes {
@@ -78,11 +81,17 @@ pub(super) fn send(
     })
 }
 
+/// SECCOMP_IOCTL_NOTIF_SET_FLAGS with SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP.
+pub(super) fn wake_here(fd: BorrowedFd<'_>) -> Result<(), Errno> {
+    const SET_FLAGS: libc::Ioctl = libc::_IOW::<u64>(MAGIC, 4);
+    const SYNC_WAKE_UP: libc::c_ulong = 1;
+    // SAFETY: the kernel takes the flags as the argument itself, and touches no memory.
+    check(unsafe { libc::ioctl(fd.as_raw_fd(), SET_FLAGS, SYNC_WAKE_UP) })
+}
+
 /// SECCOMP_IOCTL_NOTIF_ID_VALID, by its first number, in which the direction was wrong: later
 /// kernels (5.10.20 and on) know that one as well as the right one, earlier ones no other.
 pub(super) fn is_valid(fd: BorrowedFd<'_>, id: u64) -> bool {
-    /// SECCOMP_IOC_MAGIC, `!`.
-    const MAGIC: u32 = 0x21;
     const WRONG_DIRECTION: libc::Ioctl = libc::_IOR::<u64>(MAGIC, 2);
     // SAFETY: the kernel reads eight bytes from a reference that lives until the call returns.
     check(unsafe { libc::ioctl(fd.as_raw_fd(), WRONG_DIRECTION, ptr::from_ref(&id)) }).is_ok()

@@ -190,9 +190,9 @@ fn notified(
         recorder.leave_unwatched(filter.unwatched.iter().copied());
         let mut live = Live::new(Method::Notify);
         let seen = |r: &Recorder| live.show(r);
-        let (watch, program) = (watch(args), compiled.program());
+        let (watch, filter) = (watch(args), (&filter, compiled.program()));
         let watched =
-            notify::record(&watch, program, &mut recorder, &mut output, seen, tell_of_left);
+            notify::record(&watch, filter, &mut recorder, &mut output, seen, tell_of_left);
         live.end();
         let watched = match watched {
             Ok(watched) => watched,
