@@ -55,7 +55,7 @@ fn what_is_written_says_where_it_comes_from() {
     outcome.is_like(
         0,
         "…",
-        "profile: 4 recorded + 1 that crun needs after loading + 7 that come by chance\n\
+        "profile: 4 recorded + 1 that crun needs after loading + … that come by chance\n\
          when the last new call came is not known: the run that brought it has no times\n\
          note: one run cannot tell whether another would bring more; record another\n",
     );

@@ -210,8 +210,10 @@ impl<'s> Server<'s> {
 
     fn under(&self, program: &str, args: &[&str]) -> Result<(), String> {
         self.prepare()?;
-        let mut command = Command::new(program);
-        command.args(args).args(&self.command);
+        // What a killed PostgreSQL leaves of System V's shared memory goes with the namespace; the
+        // next one would find it, and make calls that no run before it made.
+        let mut command = Command::new("unshare");
+        command.args(["--ipc", "--", program]).args(args).args(&self.command);
         let child = self.start(&mut command);
         self.serve(child, || self.main.clone())
     }

@@ -23,9 +23,10 @@ const COMPANIONS: &[(&str, &[&str])] = &[
     // A thread that finds a lock taken yields before it waits, as V8's do.
     ("futex", &["restart_syscall", "sched_yield"]),
     ("futex_time64", &["restart_syscall", "sched_yield"]),
-    // Allocators give back what they have too much of, by its amount or after a time.
-    ("mmap", &["madvise"]),
-    ("mmap2", &["madvise"]),
+    // Allocators grow large blocks where they are, and give back what they have too much of: by
+    // amounts, which differ where threads and processes share work, or after a time.
+    ("mmap", &["madvise", "mremap", "munmap"]),
+    ("mmap2", &["madvise", "mremap", "munmap"]),
     // A recording may have been cut off before the end. And a program reads clocks without a call
     // where it can (vdso(7)); that depends on the machine's clock, and no recording has it.
     (
@@ -49,7 +50,7 @@ pub fn entry(named: &BTreeSet<&'static str>, recorded: &BTreeSet<&'static str>) 
     let all = of.flat_map(|(_, companions)| *companions).copied();
     let found: BTreeSet<&str> = all.filter(|name| !named.contains(name)).collect();
     let comment = "not recorded: whether these come is not the program's choice: with a signal, \
-                   with a lock that is taken, with memory to give back, where a clock has to be \
+                   with a lock that is taken, with more memory or less, where a clock has to be \
                    asked in the kernel";
     (!found.is_empty()).then(|| allow(&found, Vec::new(), comment.to_owned()))
 }
