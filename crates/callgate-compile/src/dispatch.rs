@@ -89,6 +89,19 @@ pub(crate) fn plan(runs: &[Run], price: Price) -> Plan {
     cut(&scaled, price.quick(), exact)
 }
 
+/// The fewest tests by which thresholds and equalities tell the runs apart: one for each limit
+/// between two, but that an equality does for both limits of a single value.
+pub(crate) fn fewest_tests(runs: &[Run]) -> u64 {
+    let limits = runs.len().saturating_sub(1);
+    let (mut singles, mut saves) = (0, false);
+    for run in runs.iter().take(limits).skip(1) {
+        // Neighbours share a limit, so only one of them saves a test.
+        saves = run.is_single() && !saves;
+        singles += u64::from(saves);
+    }
+    u64::try_from(limits).unwrap_or(u64::MAX) - singles
+}
+
 /// The plan where there is nothing to choose.
 fn obvious(runs: &[Run]) -> Option<Plan> {
     match runs {

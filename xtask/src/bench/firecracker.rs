@@ -67,7 +67,8 @@ fn filter(
     Ok(())
 }
 
-/// The rules of a filter. Numbers of other ABIs end the thread, as with libseccomp.
+/// The rules of a filter. x32's numbers get the default, as from the compiler that Firecracker had
+/// of its own; libseccomp and Kafel end their threads, for one or two instructions more.
 fn ruleset(filter: &Value) -> Option<Ruleset> {
     let action = |key: &str| match filter[key].as_str()? {
         "allow" => Some(Action::Allow),
@@ -90,7 +91,8 @@ fn ruleset(filter: &Value) -> Option<Ruleset> {
             rules.truncate(1);
         }
     }
-    Some(Ruleset { abis: vec![table], other: Action::KillThread, flags: Vec::new() })
+    let x32 = AbiRules { abi: Abi::X32, default, rules: Default::default(), newer: None };
+    Some(Ruleset { abis: vec![table, x32], other: Action::KillThread, flags: Vec::new() })
 }
 
 fn comparison(argument: &Value) -> Option<Comparison> {

@@ -147,3 +147,18 @@ fn no_constant_is_2_to_the_31() {
     let Plan::Test { condition, k, .. } = plan(&runs, PRICE) else { panic!() };
     assert_eq!((condition, k), (Condition::Gt, 0x7fff_ffff));
 }
+
+#[test]
+fn no_tree_has_fewer_tests_than_the_bound() {
+    let mut rng = Rng::new(3);
+    let mut met = 0;
+    for count in 1..60 {
+        let runs = runs(&mut rng, count, 4);
+        // Length alone counts.
+        let size = plan(&runs, Price { size: 1 << 16, ..PRICE }).size();
+        let fewest = fewest_tests(&runs);
+        assert!(fewest <= size, "{count}: {fewest}, {size}");
+        met += u32::from(fewest == size);
+    }
+    assert!(met > 0, "the bound says something");
+}

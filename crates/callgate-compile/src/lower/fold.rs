@@ -55,7 +55,6 @@ pub(super) fn fold(
         return None;
     }
     let apart = lowerer.runs(&apart, &others);
-    let apart = dispatch::plan(&apart, price::x32(lowerer.options));
     let both: BTreeSet<u32> = starts.iter().map(|start| start & !X32).collect();
     // Behind the last of them all is one thing, said at once rather than by the tree.
     let tail = both.range(..X32).next_back().copied().filter(|&start| at(start) == high);
@@ -73,13 +72,18 @@ pub(super) fn fold(
         .collect();
     let exceptions = lowerer.runs(&exceptions, &others);
     let exceptions = dispatch::plan(&exceptions, price::x32(lowerer.options));
-    let x32 = if exceptions.size() + 1 < apart.size() {
+    let tests = exceptions.size() + 1;
+    // Mostly that is fewer than any tree has, and none has to be found.
+    let apart = (tests >= dispatch::fewest_tests(&apart))
+        .then(|| dispatch::plan(&apart, price::x32(lowerer.options)))
+        .filter(|apart| tests >= apart.size());
+    let x32 = if let Some(apart) = apart {
+        lowerer.lay(&apart, NodeId::of_number)
+    } else {
         let tree = lowerer.lay(&without(&all), NodeId::of_number);
         let fall = lowerer.graph.clear(!X32, tree);
         let node = |class| if class == FOLDED { fall } else { NodeId::of_number(class) };
         lowerer.lay(&exceptions, node)
-    } else {
-        lowerer.lay(&apart, NodeId::of_number)
     };
     let node = |class| if class == FOLDED { x32 } else { NodeId::of_number(class) };
     Some(lowerer.lay(&all, node))
