@@ -224,6 +224,16 @@ pub fn read_bounded(reader: impl Read) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
+/// All of a text, if that is not too long.
+///
+/// # Errors
+///
+/// As [`read_bounded`]; or it is not UTF-8.
+pub fn read_text(reader: impl Read) -> io::Result<String> {
+    let text = String::from_utf8(read_bounded(reader)?);
+    text.map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8"))
+}
+
 /// Text starts with a character that no instruction starts with: an opcode's first byte, in
 /// either byte order, is followed or preceded by a zero byte, which text has nowhere.
 fn looks_like_program(bytes: &[u8]) -> bool {

@@ -1,9 +1,14 @@
 //! Markers: calls of the workload that begin a phase.
 
-use std::{collections::BTreeSet, fmt, str::FromStr};
+#[cfg(target_os = "linux")]
+mod ahead;
+
+use std::{fmt, str::FromStr};
 
 use callgate_syscalls::Abi;
 
+#[cfg(target_os = "linux")]
+pub(crate) use self::ahead::Ahead;
 use crate::{Call, Phase};
 
 /// A call that begins a phase when the workload makes it for the first time, by whatever ABI.
@@ -53,27 +58,6 @@ impl FromStr for Marker {
     }
 }
 
-/// Markers that were not reached yet.
-#[derive(Clone, Debug)]
-pub(crate) struct Ahead(Vec<Marker>);
-
-impl Ahead {
-    pub(crate) fn new(markers: &[Marker]) -> Ahead {
-        Ahead(markers.to_vec())
-    }
-
-    /// The phase that begins behind this call, if one does.
-    pub(crate) fn pass(&mut self, call: Call) -> Option<Phase> {
-        let reached = self.0.iter().position(|marker| marker.is(call))?;
-        Some(self.0.remove(reached).phase())
-    }
-
-    /// As [`Ahead::pass`], of calls that were made at some time.
-    pub(crate) fn pass_any(&mut self, calls: &BTreeSet<Call>) -> Option<Phase> {
-        calls.iter().find_map(|call| self.pass(*call))
-    }
-}
-
 /// Why a text is no marker.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MarkerError(Kind);
@@ -106,17 +90,6 @@ impl fmt::Display for MarkerError {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_marker_is_passed_once_and_by_any_abi() {
-        let mut ahead = Ahead::new(&["listen".parse().unwrap(), "up=accept".parse().unwrap()]);
-        let call = |abi: Abi, name| Call { abi, number: abi.number(name).unwrap() };
-        assert_eq!(ahead.pass(call(Abi::X86_64, "read")), None);
-        assert_eq!(ahead.pass(call(Abi::Arm, "listen")), Some(Phase::After("listen".to_owned())));
-        assert_eq!(ahead.pass(call(Abi::X86_64, "listen")), None);
-        let seen = BTreeSet::from(["read", "accept"].map(|name| call(Abi::X86_64, name)));
-        assert_eq!(ahead.pass_any(&seen), Some(Phase::After("up".to_owned())));
-    }
 
     #[test]
     fn what_is_no_marker_is_told() {

@@ -1,6 +1,6 @@
 //! `callgate asm`: a listing as a program again.
 
-use std::{fs, io::Read, path::PathBuf};
+use std::{fs::File, path::PathBuf};
 
 use callgate_bpf::{ByteOrder, Layout, asm};
 use callgate_syscalls::Abi;
@@ -9,6 +9,8 @@ use clap::Args as ClapArgs;
 use super::{Answer, Failure};
 use crate::{
     output,
+    report::printable_name,
+    source::read_text,
     target::{ByteOrderArgs, parse_abi},
 };
 
@@ -44,11 +46,9 @@ pub struct Args {
 
 pub fn main(args: Args) -> Result<Answer, Failure> {
     let (name, text) = if args.listing == "-" {
-        let mut text = String::new();
-        let read = std::io::stdin().lock().read_to_string(&mut text);
-        ("standard input".to_owned(), read.map(|_| text))
+        ("standard input".to_owned(), read_text(std::io::stdin().lock()))
     } else {
-        (args.listing.clone(), fs::read_to_string(&args.listing))
+        (printable_name(&args.listing), File::open(&args.listing).and_then(read_text))
     };
     let text = text.map_err(|error| format!("{name}: {error}"))?;
     let order: ByteOrder = args.order.order(args.arch);

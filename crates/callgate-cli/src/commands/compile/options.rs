@@ -1,9 +1,11 @@
 //! What the program is to be good at.
 
-use std::{fs, path::Path};
+use std::{fmt::Display, fs::File, path::Path};
 
 use callgate_compile::{Goal, Options, Weights};
 use clap::{Args, ValueEnum};
+
+use crate::{report::printable_name, source::read_text};
 
 /// How to compile.
 #[derive(Args, Debug)]
@@ -47,6 +49,7 @@ impl OptionArgs {
 }
 
 fn weights(path: &Path) -> Result<Weights, String> {
-    let text = fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
-    Weights::parse(&text).map_err(|error| format!("{}: {error}", path.display()))
+    let of = |error: &dyn Display| format!("{}: {error}", printable_name(&path.to_string_lossy()));
+    let text = File::open(path).and_then(read_text).map_err(|error| of(&error))?;
+    Weights::parse(&text).map_err(|error| of(&error))
 }

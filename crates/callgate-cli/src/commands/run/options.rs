@@ -46,6 +46,7 @@ pub struct FilterArgs {
 
 impl FilterArgs {
     /// The source of the profile.
+    #[cfg(target_os = "linux")]
     pub fn profile(&self) -> &str {
         self.profile.as_deref().unwrap_or("docker-default")
     }
