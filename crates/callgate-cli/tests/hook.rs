@@ -106,6 +106,9 @@ fn a_container_is_recorded_from_its_exec_to_its_end() {
     if !ready(&scratch) {
         return;
     }
+    // Anybody may open the folder, and lock it.
+    let anybody = fs::File::open(scratch.join("out")).expect("it is there");
+    anybody.lock().expect("nobody else has");
     let process = container(&scratch, "mkdir made");
     let path = format!("of:{}", at(&scratch, "out/web.json"));
     hook(&scratch, &state(process.id().into(), &path)).is(0, "started\n", "");
@@ -119,9 +122,11 @@ fn a_container_is_recorded_from_its_exec_to_its_end() {
     scratch.callgate(&["check", "out/web.json", "--for", "podman"]).run().is_like(0, "…", "…");
     let line = ["run", "--profile", "out/web.json", "--keep-privileges", "--cap-keep", "--"];
     scratch.callgate(&[&line[..], &["mkdir", "again"]].concat()).run().is(0, "", "");
-    // Nothing else is left in the folder.
+    // Nothing else is left in the folder but the lock, which is nobody else's.
     let left = fs::read_dir(scratch.join("out")).expect("it is there").count();
-    assert_eq!(left, 1);
+    assert_eq!(left, 2);
+    let lock = fs::metadata(scratch.join("out/.callgate.lock")).expect("it is there");
+    assert_eq!(lock.permissions().mode() & 0o777, 0o600);
 }
 
 #[test]

@@ -180,6 +180,14 @@ fn is_windows(spec: Value<'_>, found: &mut Findings) -> bool {
 
 fn containers<'d>(spec: Value<'d>, found: &mut Findings) -> Vec<Said<'d>> {
     let mut said = Vec::new();
+    let main = spec.get("containers");
+    if main.is_none_or(|list| list.is_null() || list.elements().next().is_none()) {
+        found.push(
+            Diagnostic::error("kube-missing-field", "`containers` is missing or empty")
+                .at(main.map_or(start_of(spec), Value::span), "a pod has one at least")
+                .help("the API server refuses the object"),
+        );
+    }
     for (list, role) in Role::ALL {
         for value in sequence(spec, list, found).into_iter().flat_map(Value::elements) {
             if value.kind() != Kind::Mapping {

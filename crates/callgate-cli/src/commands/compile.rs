@@ -137,6 +137,13 @@ pub fn flat(
             }
             Ok(text)
         }
+        // What the policy says by itself is not what the rules say: arguments were typed.
+        _ if policy.resolve(target).ruleset.is_some_and(|own| !same_rules(&own, ruleset)) => {
+            Err(Failure::Message(format!(
+                "{}: --typed-args is more than a flat form can say entry by entry; `callgate convert --typed-args` writes the meaning, proved",
+                profile.name
+            )))
+        }
         _ => Err(Failure::Message(format!(
             "internal error: the flat form of {} does not mean what it means; nothing was written",
             profile.name

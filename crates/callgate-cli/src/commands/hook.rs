@@ -19,8 +19,8 @@ with the annotation io.containers.trace-syscall=of:FILE is recorded by eBPF, in 
 its first instruction to its end; then FILE is written: a profile, or a recording where its name ends
 in .rec. With if:PROFILE;of:FILE the new profile is PROFILE and what it lacks. Others are left alone.
 
-FILE lies in the folder that --folder says. No symbolic link is followed below it, what others may
-write to is not used, and a file of another user is not replaced. When a container asks for what
+FILE lies in or below the folder that --folder says. No symbolic link is followed on the way, others
+may not write to FILE's own folder, and a file of another user is not replaced. When a container asks for what
 cannot be done, the hook fails, and the container does not start.
 
 Exit status: 0 it is recorded, or does not ask to be; 2 error.
@@ -81,6 +81,8 @@ fn print_config(folder: &std::path::Path) -> Result<Answer, Failure> {
         "hook": {
             "path": text(&std::env::current_exe()?)?,
             "args": ["callgate", "hook", "--folder", text(folder)?],
+            // Seconds; a start that waits longer is an error.
+            "timeout": 60,
         },
         "when": { "annotations": { "^io\\.containers\\.trace-syscall$": ".*" } },
         "stages": ["createRuntime"],

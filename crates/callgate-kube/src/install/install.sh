@@ -1,10 +1,14 @@
 # Keeps the file $2 a copy of the file $1, and removes it at the end. Needs a POSIX shell with cat,
 # cp, mv, rm and sleep.
-from=$1 to=$2 new=${2%/*}/.${2##*/}.new written=
+from=$1 to=$2 new=${2%/*}/.${2##*/}.new written= former=
 umask 022
 
 install() {
   wanted=$(cat "$from") || return 1
+  if [ -z "$wanted" ]; then
+    echo "$from is empty" >&2
+    return 1
+  fi
   if [ -f "$to" ] && [ "$(cat "$to")" = "$wanted" ]; then
     written=$wanted
     return 0
@@ -14,17 +18,23 @@ install() {
     return 1
   fi
   # Whole or not at all: what is read back is what was meant, and a rename is one step.
-  cp "$from" "$new" && [ "$(cat "$new")" = "$wanted" ] && mv -f "$new" "$to" || return 1
-  written=$wanted
+  rm -f "$new"
+  cp "$from" "$new" && [ "$(cat "$new")" = "$wanted" ] || return 1
+  # The end may come on either side of the rename.
+  former=$written written=$wanted
+  mv -f "$new" "$to" || return 1
+  former=
   echo "installed ${to##*/}"
 }
 
 remove() {
   rm -f "$new"
   # A file that is not the one written here is somebody else's by now.
-  if [ -n "$written" ] && [ -f "$to" ] && [ "$(cat "$to")" = "$written" ]; then
-    rm -f "$to"
-    echo "removed ${to##*/}"
+  if [ -f "$to" ]; then
+    is=$(cat "$to")
+    case $is in
+      "$written" | "$former") [ -z "$is" ] || { rm -f "$to" && echo "removed ${to##*/}"; } ;;
+    esac
   fi
   exit 0
 }

@@ -23,6 +23,9 @@ use crate::report::printable_name;
 /// Longer files are none that a hook wrote.
 const LIMIT: u64 = 64 << 20;
 
+/// The file by which recorders take turns in a folder.
+const LOCK: &str = ".callgate.lock";
+
 /// A place in a folder that only this user writes to.
 pub struct Place {
     /// Of the file, not of what is below `--folder`.
@@ -135,13 +138,22 @@ impl Place {
         written
     }
 
-    /// Keeps other recorders from changing files of this folder, until the process ends.
+    /// Keeps other recorders from changing files of this folder, as long as the value is there. The
+    /// lock is on a file that nobody else can open, so nobody else can hold it.
     ///
     /// # Errors
     ///
-    /// The file system has no locks.
-    pub fn lock(&self) -> Result<(), String> {
-        flock(&self.directory, FlockOperation::LockExclusive).map_err(|errno| self.error(errno))
+    /// The file of the lock is not this user's, or the file system has no locks.
+    pub fn lock(&self) -> Result<OwnedFd, String> {
+        let flags = OFlags::CREATE | OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let mode = Mode::RUSR | Mode::WUSR;
+        let file = openat(&self.directory, LOCK, flags, mode).map_err(|e| self.error(e))?;
+        let stat = fstat(&file).map_err(|errno| self.error(errno))?;
+        if stat.st_uid != geteuid().as_raw() {
+            return Err(self.error(format!("{LOCK} beside it belongs to another user")));
+        }
+        flock(&file, FlockOperation::LockExclusive).map_err(|errno| self.error(errno))?;
+        Ok(file)
     }
 
     /// Whether a file of this user is there; false where there is nothing.

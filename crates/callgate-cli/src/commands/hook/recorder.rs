@@ -119,7 +119,7 @@ fn detach() {
 
 /// Writes the file.
 fn put(output: &Place, input: Option<&Input>, recording: &Recording) -> Result<(), String> {
-    output.lock()?;
+    let _turn = output.lock()?;
     if is_recording(output) {
         let mut all = Recording::default();
         if let Some(bytes) = output.read()? {

@@ -29,6 +29,10 @@ impl Text {
             (argument, File::open(argument).and_then(read_bounded))
         };
         let bytes = bytes.map_err(|error| format!("{name}: {error}"))?;
+        // What a command that failed has left in a pipe must not pass as clean.
+        if bytes.trim_ascii().is_empty() {
+            return Err(format!("{name}: it is empty, so there is nothing to check"));
+        }
         Ok(Text { name: name.to_owned(), bytes })
     }
 }
