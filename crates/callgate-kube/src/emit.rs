@@ -60,7 +60,10 @@ fn map(out: &mut String, members: &[(String, Node)], depth: usize) {
         }
         text(out, key);
         out.push(':');
-        below(out, value, depth);
+        behind(out, value, depth, |out, depth| {
+            out.push('\n');
+            indent(out, depth);
+        });
     }
 }
 
@@ -70,35 +73,19 @@ fn list(out: &mut String, items: &[Node], depth: usize) {
             indent(out, depth);
         }
         out.push('-');
-        match item {
-            Node::Map(members) if !members.is_empty() => {
-                out.push(' ');
-                map(out, members, depth + 1);
-            }
-            Node::List(items) if !items.is_empty() => {
-                out.push(' ');
-                list(out, items, depth + 1);
-            }
-            scalar => {
-                out.push(' ');
-                inline(out, scalar, depth + 1);
-                out.push('\n');
-            }
-        }
+        behind(out, item, depth, |out, _| out.push(' '));
     }
 }
 
-/// What stands behind a key.
-fn below(out: &mut String, value: &Node, depth: usize) {
+/// What stands behind a key or a dash: a scalar in the same line, a collection after a gap.
+fn behind(out: &mut String, value: &Node, depth: usize, gap: fn(&mut String, usize)) {
     match value {
         Node::Map(members) if !members.is_empty() => {
-            out.push('\n');
-            indent(out, depth + 1);
+            gap(out, depth + 1);
             map(out, members, depth + 1);
         }
         Node::List(items) if !items.is_empty() => {
-            out.push('\n');
-            indent(out, depth + 1);
+            gap(out, depth + 1);
             list(out, items, depth + 1);
         }
         scalar => {

@@ -202,6 +202,18 @@ fn a_profile_that_is_named_is_edited_and_another_one_is_not_believed() {
     assert!(other.contains("= ENOLCK") && other.contains("the profile says otherwise"), "{other}");
 }
 
+/// Makes a bundle for runc with this program of C in it, where there is all that takes.
+fn with_program(scratch: &Scratch, name: &str, text: &str, flags: &[&str]) -> bool {
+    if !ready(scratch, "runc") {
+        return false;
+    }
+    bundle(scratch, "unused");
+    symlink("/dev/null", scratch.join("rootfs/file")).expect("the folder takes a link");
+    let Some(program) = scratch.cc(name, text, flags) else { return false };
+    fs::copy(program, scratch.join("rootfs/bin").join(name)).expect("it can be copied");
+    true
+}
+
 #[test]
 fn a_thread_that_is_killed_alone_is_found_in_the_audit_log() {
     const PROGRAM: &str = r#"
@@ -219,13 +231,9 @@ fn a_thread_that_is_killed_alone_is_found_in_the_audit_log() {
         }
     "#;
     let scratch = Scratch::new();
-    if !ready(&scratch, "runc") {
+    if !with_program(&scratch, "threads", PROGRAM, &["-static", "-pthread"]) {
         return;
     }
-    bundle(&scratch, "unused");
-    symlink("/dev/null", scratch.join("rootfs/file")).expect("the folder takes a link");
-    let Some(program) = scratch.cc("threads", PROGRAM, &["-static", "-pthread"]) else { return };
-    fs::copy(program, scratch.join("rootfs/bin/threads")).expect("it can be copied");
     let mut filter = seccomp();
     filter["syscalls"][1]["action"] = json!("SCMP_ACT_KILL_THREAD");
     let container = Container::create(&scratch, &["/bin/threads"], &filter);
@@ -275,13 +283,9 @@ fn a_filter_that_the_program_has_loaded_itself_is_named_and_so_is_a_32_bit_call(
         }
     "#;
     let scratch = Scratch::new();
-    if !ready(&scratch, "runc") {
+    if !with_program(&scratch, "loads", PROGRAM, &["-static"]) {
         return;
     }
-    bundle(&scratch, "unused");
-    symlink("/dev/null", scratch.join("rootfs/file")).expect("the folder takes a link");
-    let Some(program) = scratch.cc("loads", PROGRAM, &["-static"]) else { return };
-    fs::copy(program, scratch.join("rootfs/bin/loads")).expect("it can be copied");
     let mut filter = seccomp();
     filter["architectures"] = json!(["SCMP_ARCH_X86_64", "SCMP_ARCH_X86"]);
     let container = Container::create(&scratch, &["/bin/loads"], &filter);
